@@ -1,0 +1,28 @@
+--- fence.install: put a fence in place of an older one and lift the partition's counters above its floor.
+-- Promises: a fence is never replaced by one of an older generation, and no counter ever goes down.
+-- KEYS:
+--   1 installed: the partition's fence
+--   2 tokens: fencing token counter
+--   3 versions: cache version counter
+-- ARGV:
+--   1 fence: new fence, generation.script_set
+--   2 floor: generation * 2^36, as a decimal string
+-- Replies:
+--   OK: the fence is installed
+--   FENCE_STALE fence: a newer generation is installed already
+-- Complexity: O(1)
+-- Retry: safe
+local installed = redis.call("GET", KEYS[1])
+local generation = tonumber(string.match(ARGV[1], "^%d+"))
+if installed and tonumber(string.match(installed, "^%d+")) > generation then
+  return { FENCE_STALE, installed }
+end
+local floor = ARGV[2]
+for _, counter in ipairs({ KEYS[2], KEYS[3] }) do
+  local last = tonumber(redis.call("GET", counter))
+  if not last or last < tonumber(floor) then
+    redis.call("SET", counter, floor)
+  end
+end
+redis.call("SET", KEYS[1], ARGV[1])
+return { OK }

@@ -1,0 +1,30 @@
+"""Tasks a node cannot live without: when one ends by a defect, the node says so and stops, rather than limping on."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger("simpul.node")
+
+
+def start(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_ended)
+    return task
+
+
+async def stop(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    log.critical("%s ended by a defect; this node stops", task.get_name(), exc_info=error)
+    os.kill(os.getpid(), signal.SIGTERM)

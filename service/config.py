@@ -1,0 +1,269 @@
+"""A node's settings: read once from the environment, checked, and never changed while it runs.
+
+Names without the SIMPUL_ prefix come from the service whose API we keep; deployments written for it start
+ours unchanged. `SETTINGS` is the one list; `simpul config` and docs/reference/configuration.md print it.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message names it, its value and what is accepted."""
+
+
+class Setting(NamedTuple):
+    env: str
+    field: str
+    kind: type
+    default: str
+    unit: str
+    accepts: str
+    about: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "NODE_ID",
+        "node_id",
+        str,
+        "n1",
+        "name",
+        "1-64 of a-z A-Z 0-9 . _ -",
+        "Name of this node. Two nodes with one name would answer for each other.",
+    ),
+    Setting("HTTP_PORT", "http_port", int, "8001", "port", "1-65535", "The API."),
+    Setting(
+        "METRICS_PORT",
+        "metrics_port",
+        int,
+        "0",
+        "port",
+        "0-65535",
+        "Prometheus text on a port of its own; 0 leaves it to /metrics on HTTP_PORT.",
+    ),
+    Setting(
+        "SELF_URL",
+        "self_url",
+        str,
+        "",
+        "URL",
+        "http://host:port",
+        "How peers and clients reach this node; empty means http://127.0.0.1:HTTP_PORT.",
+    ),
+    Setting(
+        "PEERS",
+        "peers",
+        tuple,
+        "",
+        "URLs",
+        "comma-separated; this node's own URL may be among them",
+        "The other nodes.",
+    ),
+    Setting(
+        "QUORUM",
+        "quorum",
+        int,
+        "0",
+        "nodes",
+        "0, or a majority of the members",
+        "Kept for old deployments: a value that is not the majority of the members is refused.",
+    ),
+    Setting(
+        "CLUSTER_NAME",
+        "cluster_name",
+        str,
+        "simpul",
+        "name",
+        "1-64 of a-z A-Z 0-9 . _ -",
+        "Prefix of every Redis key: clusters of different names share one Redis in peace. Changing it "
+        "leaves all data behind under the old name.",
+    ),
+    Setting(
+        "REDIS_URL",
+        "redis_url",
+        str,
+        "redis://127.0.0.1:6379/0",
+        "URL",
+        "redis://, rediss:// or unix://",
+        "Where the data lives. What a Redis failure may lose is decided by its own appendfsync setting.",
+    ),
+    Setting(
+        "SIMPUL_HOST",
+        "host",
+        str,
+        "127.0.0.1",
+        "address",
+        "an address of this machine",
+        "Interface to listen on. There is no user authentication: anything but loopback belongs behind a "
+        "private network or a proxy.",
+    ),
+    Setting(
+        "SIMPUL_DATA",
+        "data_dir",
+        str,
+        ".simpul",
+        "folder",
+        "a writable folder",
+        "This node's own durable state. Losing it on every node forgets which generation was current.",
+    ),
+    Setting(
+        "SIMPUL_STORE_IN_FLIGHT",
+        "store_in_flight_max",
+        int,
+        "10000",
+        "calls",
+        "1-1000000",
+        "Calls waiting for Redis on one connection; the next one is answered 503 store_busy.",
+    ),
+    Setting(
+        "SIMPUL_STORE_TIMEOUT_MS",
+        "store_timeout_ms",
+        int,
+        "2000",
+        "ms",
+        "50-60000",
+        "A Redis that has not answered for this long is hung: the connection is dropped and its calls are "
+        "answered 504 outcome_unknown.",
+    ),
+    Setting(
+        "SIMPUL_OUTCOME_KEEP_MS",
+        "outcome_keep_ms",
+        int,
+        "600000",
+        "ms",
+        "1000-86400000",
+        "How long the outcome of a request_id is kept, in Redis. A retry later than this runs again.",
+    ),
+    Setting(
+        "SIMPUL_NEAR_ENTRIES",
+        "near_entries_max",
+        int,
+        "10000",
+        "entries",
+        "0-10000000",
+        "Near cache of this node; 0 turns it off.",
+    ),
+    Setting(
+        "SIMPUL_NEAR_BYTES",
+        "near_bytes_max",
+        int,
+        "67108864",
+        "bytes",
+        "0-68719476736",
+        "Keys and values held by the near cache, without the interpreter's own overhead (about 250 bytes an entry).",
+    ),
+    Setting("SIMPUL_LOG_LEVEL", "log_level", str, "info", "level", "debug, info, warning, error", "Lines to print."),
+    Setting(
+        "SIMPUL_LOG_COLOUR",
+        "log_colour",
+        str,
+        "auto",
+        "choice",
+        "auto, always, never",
+        "auto: colour on a terminal unless NO_COLOR is set.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One node's settings; field meanings are in SETTINGS."""
+
+    node_id: str
+    http_port: int
+    metrics_port: int
+    self_url: str
+    peers: tuple[str, ...]
+    cluster_name: str
+    redis_url: str
+    host: str
+    data_dir: str
+    store_in_flight_max: int
+    store_timeout_ms: int
+    outcome_keep_ms: int
+    near_entries_max: int
+    near_bytes_max: int
+    log_level: str
+    log_colour: str
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """URLs of all nodes, this one included, in an order that is the same on every node."""
+        return tuple(sorted({self.self_url, *self.peers}))
+
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_colour": ("auto", "always", "never"),
+}
+
+
+def load(env: Mapping[str, str] | None = None) -> Config:
+    """Read and check the settings.
+
+    Raises ConfigError, naming the variable, what it holds and what is accepted.
+    """
+    env = os.environ if env is None else env
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        values[setting.field] = _parse(setting, env.get(setting.env, "").strip() or setting.default)
+    values["self_url"] = values["self_url"] or f"http://127.0.0.1:{values['http_port']}"
+    quorum = values.pop("quorum")
+    config = Config(**values)
+    _check_quorum(quorum, len(config.members))
+    return config
+
+
+def _parse(setting: Setting, text: str) -> Any:
+    if setting.kind is int:
+        return _parse_integer(setting, text)
+    if setting.kind is tuple:
+        return tuple(_check_url(setting, part.strip()) for part in text.split(",") if part.strip())
+    if setting.field in ("node_id", "cluster_name") and not _NAME.fullmatch(text):
+        raise _refusal(setting, text)
+    if setting.field == "self_url" and text:
+        return _check_url(setting, text)
+    if setting.field == "redis_url" and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+        raise _refusal(setting, text)
+    if setting.field in _CHOICES and text not in _CHOICES[setting.field]:
+        raise _refusal(setting, text)
+    return text
+
+
+def _parse_integer(setting: Setting, text: str) -> int:
+    least, most = (int(bound) for bound in setting.accepts.split("-")) if "-" in setting.accepts else (0, 2**31)
+    try:
+        value = int(text)
+    except ValueError:
+        raise _refusal(setting, text) from None
+    if not least <= value <= most:
+        raise _refusal(setting, text)
+    return value
+
+
+def _check_url(setting: Setting, text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _refusal(setting, text)
+    return text.rstrip("/")
+
+
+def _check_quorum(quorum: int, members: int) -> None:
+    majority = members // 2 + 1
+    if quorum not in (0, majority):
+        raise ConfigError(
+            f"QUORUM={quorum} is not the majority of {members} members ({majority}): a smaller one would let two "
+            f"halves of a split cluster decide. Leave QUORUM unset, or correct PEERS."
+        )
+
+
+def _refusal(setting: Setting, text: str) -> ConfigError:
+    return ConfigError(
+        f"{setting.env}={text!r} cannot be used: it takes {setting.accepts} ({setting.unit}). {setting.about}"
+    )

@@ -1,0 +1,170 @@
+"""The generation as nodes can agree on it without a log: the highest one any of them has seen.
+
+Redis holds the current generation in its fences, each node remembers the highest it saw in a file, and a generation
+is raised by whoever first sees that Redis may have lost data: a fence is missing, or the server that answers is not
+the one (run_id) that the last generation was installed on. Two nodes that see it together raise it to the same
+number. What this cannot do is survive the loss of Redis *and* of every node's file, and it does not hold locks back
+after a loss: a lock granted before it may be granted again at once, with a higher token.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hiredis
+
+from service.error_registry import FenceStale
+from service.keys import Keys
+from service.store.bundle import ScriptSet
+from service.store.dial import DialError
+from service.store.incarnation import Incarnation
+from service.store.link import Execute
+from service.store.scripts import typed_error
+
+log = logging.getLogger("simpul.decisions")
+
+COUNTER_BITS = 36
+GENERATION_MAX = 2 ** (53 - COUNTER_BITS) - 1
+"""Tokens are generation * 2^36 + counter and must stay integers that every JSON reader holds exactly."""
+
+_INSTALL = "fence.install"
+_NO_GENERATION = 0
+_SETTLE_S = 0.05
+
+
+class Generation:
+    """Implements the store's Gate and FenceSource."""
+
+    def __init__(self, keys: Keys, script_set: ScriptSet, data_dir: Path, cluster_name: str) -> None:
+        self._keys = keys
+        self._script_set = script_set
+        self._path = data_dir / f"generation-{cluster_name}.json"
+        self._incarnation_key = f"simpul:{cluster_name}:incarnation"
+        self._number = _remembered(self._path)
+        self._execute: Execute | None = None
+        self._run_id = ""
+        self._recovering = asyncio.Lock()
+        self._on_change: list[Callable[[], None]] = []
+        self._set_fence()
+
+    @property
+    def number(self) -> int:
+        return self._number
+
+    @property
+    def fence(self) -> bytes:
+        return self._fence
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Called after this node has moved to another generation."""
+        self._on_change.append(callback)
+
+    async def admit(self, incarnation: Incarnation, execute: Execute) -> None:
+        """Load the scripts, settle the generation, install the fence. Raises SimpulError or DialError."""
+        for script in self._script_set.scripts.values():
+            _checked(await execute("SCRIPT", "LOAD", script.source))
+        self._execute, self._run_id = execute, incarnation.run_id
+        async with self._recovering:
+            await self._settle()
+
+    async def refused(self, seen: bytes | None) -> bool:
+        before = self._fence
+        async with self._recovering:
+            if self._fence != before:
+                return True
+            if seen is not None and _script_set_of(seen) != self._script_set.version:
+                return False
+            await self._settle()
+        return True
+
+    async def _settle(self) -> None:
+        """Find out the highest generation, raise it if Redis may have lost data, and install it everywhere."""
+        known = self._number
+        installed = await self._installed()
+        if 0 < sum(map(bool, installed)) < len(installed):
+            # Another node may be installing right now; its fences arrive together.
+            await asyncio.sleep(_SETTLE_S)
+            installed = await self._installed()
+        highest = max([known, *map(_generation_of, installed)])
+        blessed = await self._call("GET", self._incarnation_key)
+        if not any(installed) and known == _NO_GENERATION:
+            target, why = 1, "first start"
+        elif not all(installed):
+            target, why = highest + 1, "a fence is missing: Redis lost data"
+        elif min(map(_generation_of, installed)) < known:
+            target, why = highest + 1, "Redis holds an older generation: it lost data"
+        elif blessed != self._run_id.encode():
+            target, why = highest + 1, "another Redis process answers: it may have lost data"
+        else:
+            target, why = highest, "caught up"
+        await self._install(target, why)
+
+    async def _install(self, target: int, why: str) -> None:
+        if target > GENERATION_MAX:
+            raise FenceStale(seen=target, fence=f"at most {GENERATION_MAX}")
+        # Remembered before it is installed: a node that dies in between has skipped a number, not repeated one.
+        self._remember(target)
+        wire = f"{target}.{self._script_set.version}"
+        floor = str(target << COUNTER_BITS)
+        sha = self._script_set.scripts[_INSTALL].sha
+        replies = await asyncio.gather(
+            *(self._call("EVALSHA", sha, 3, p.fence, p.tokens, p.versions, wire, floor) for p in self._keys.partitions)
+        )
+        newer = next((reply[1] for reply in replies if reply[0] != b"ok"), None)
+        if newer is not None:
+            await self._install(_generation_of(newer), "another node was ahead")
+            return
+        await self._call("SET", self._incarnation_key, self._run_id)
+        if target != self._number:
+            log.info("generation %d (was %d): %s", target, self._number, why)
+            self._number = target
+            self._set_fence()
+            for callback in self._on_change:
+                callback()
+
+    async def _installed(self) -> list[bytes | None]:
+        return list(await asyncio.gather(*(self._call("GET", p.fence) for p in self._keys.partitions)))
+
+    async def _call(self, *parts: Any) -> Any:
+        if self._execute is None:
+            raise DialError("no connection to Redis yet")
+        return _checked(await self._execute(*parts))
+
+    def _set_fence(self) -> None:
+        self._fence = f"{self._number}.{self._script_set.version}".encode()
+
+    def _remember(self, number: int) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._path.with_suffix(f".{os.getpid()}")
+        with scratch.open("w") as file:
+            json.dump({"generation": number}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(self._path)
+
+
+def _remembered(path: Path) -> int:
+    if not path.exists():
+        return _NO_GENERATION
+    number = json.loads(path.read_text())["generation"]
+    if not isinstance(number, int) or not 0 < number <= GENERATION_MAX:
+        raise ValueError(f"{path} does not hold a generation; move it away only if Redis still has its data")
+    return number
+
+
+def _generation_of(fence: bytes | None) -> int:
+    return int(fence.partition(b".")[0]) if fence else _NO_GENERATION
+
+
+def _script_set_of(fence: bytes) -> str:
+    return fence.partition(b".")[2].decode()
+
+
+def _checked(reply: Any) -> Any:
+    if isinstance(reply, hiredis.ReplyError):
+        raise typed_error(str(reply), "admission")
+    return reply

@@ -1,0 +1,497 @@
+"""Made from lua/errors.toml by `make generate`; do not edit."""
+
+from typing import Any
+
+from service.errors import SimpulError
+
+
+class BodyNotJson(SimpulError):
+    """The body is not JSON."""
+
+    code = "body_not_json"
+    status = 400
+    title = "The body is not JSON"
+    detail_template = "The request body is not valid JSON: {reason}."
+    action = "Send one JSON object in UTF-8."
+    retry = "no"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class PathNotUnicode(SimpulError):
+    """The path is not UTF-8."""
+
+    code = "path_not_unicode"
+    status = 400
+    title = "The path is not UTF-8"
+    detail_template = "The percent-encoded name in the path does not decode to UTF-8."
+    action = "Percent-encode the UTF-8 bytes of the name."
+    retry = "no"
+
+    def __init__(self, **shown: Any) -> None:
+        super().__init__(**shown)
+
+
+class NotFound(SimpulError):
+    """No such endpoint."""
+
+    code = "not_found"
+    status = 404
+    title = "No such endpoint"
+    detail_template = "Nothing answers at {path}."
+    action = "GET /openapi.json lists every endpoint."
+    retry = "no"
+
+    def __init__(self, *, path: Any, **shown: Any) -> None:
+        super().__init__(path=path, **shown)
+
+
+class MethodNotAllowed(SimpulError):
+    """Wrong method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Wrong method"
+    detail_template = "{path} does not answer {method}; it answers {allowed}."
+    action = "Use one of the methods named in the Allow header."
+    retry = "no"
+
+    def __init__(self, *, path: Any, method: Any, allowed: Any, **shown: Any) -> None:
+        super().__init__(path=path, method=method, allowed=allowed, **shown)
+
+
+class BodyTooLarge(SimpulError):
+    """The body is too large."""
+
+    code = "body_too_large"
+    status = 413
+    title = "The body is too large"
+    detail_template = "The request body exceeds {limit_bytes} bytes."
+    action = "Send less in one request: split the batch, or store the payload elsewhere and send its address."
+    retry = "no"
+
+    def __init__(self, *, limit_bytes: Any, **shown: Any) -> None:
+        super().__init__(limit_bytes=limit_bytes, **shown)
+
+
+class PayloadTooLarge(SimpulError):
+    """The payload is too large."""
+
+    code = "payload_too_large"
+    status = 413
+    title = "The payload is too large"
+    detail_template = "{field} has {size_bytes} bytes; the limit is {limit_bytes}."
+    action = "Store the payload elsewhere and send its address."
+    retry = "no"
+
+    def __init__(self, *, field: Any, size_bytes: Any, limit_bytes: Any, **shown: Any) -> None:
+        super().__init__(field=field, size_bytes=size_bytes, limit_bytes=limit_bytes, **shown)
+
+
+class FieldInvalid(SimpulError):
+    """A field has a value that cannot be used."""
+
+    code = "field_invalid"
+    status = 422
+    title = "A field has a value that cannot be used"
+    detail_template = "{field}: {reason}."
+    action = "Correct the named field; nothing was changed."
+    retry = "no"
+
+    def __init__(self, *, field: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(field=field, reason=reason, **shown)
+
+
+class FieldMissing(SimpulError):
+    """A required field is absent."""
+
+    code = "field_missing"
+    status = 422
+    title = "A required field is absent"
+    detail_template = "{field} is required."
+    action = "Send the named field; nothing was changed."
+    retry = "no"
+
+    def __init__(self, *, field: Any, **shown: Any) -> None:
+        super().__init__(field=field, **shown)
+
+
+class FieldUnknown(SimpulError):
+    """A field is not known here."""
+
+    code = "field_unknown"
+    status = 422
+    title = "A field is not known here"
+    detail_template = "{field} is not a field of this request."
+    action = "Correct its spelling or leave it out; nothing was changed."
+    retry = "no"
+
+    def __init__(self, *, field: Any, **shown: Any) -> None:
+        super().__init__(field=field, **shown)
+
+
+class RequestIdReused(SimpulError):
+    """A request id was used for two different requests."""
+
+    code = "request_id_reused"
+    status = 422
+    title = "A request id was used for two different requests"
+    detail_template = "request_id {request_id} already names a request with other contents."
+    action = "Use a new request_id for each new request, and the same one only to retry the very same request."
+    retry = "no"
+
+    def __init__(self, *, request_id: Any, **shown: Any) -> None:
+        super().__init__(request_id=request_id, **shown)
+
+
+class LockHeld(SimpulError):
+    """The lock is held."""
+
+    code = "lock_held"
+    status = 409
+    title = "The lock is held"
+    detail_template = "{resource} is held in {held_mode} mode by {holder_count} other request(s)."
+    action = "Wait longer with a larger timeout, or try again when expires_in_ms of the holders has passed."
+    retry = "later"
+
+    def __init__(self, *, resource: Any, held_mode: Any, holder_count: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, held_mode=held_mode, holder_count=holder_count, **shown)
+
+
+class LockNotHeld(SimpulError):
+    """The lock is not held by this owner."""
+
+    code = "lock_not_held"
+    status = 409
+    title = "The lock is not held by this owner"
+    detail_template = "{owner} does not hold {resource}: it never did, released it, or its lease ended."
+    action = "Stop the work that the lock protected if it is still running; acquire again to continue."
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, **shown)
+
+
+class LockLost(SimpulError):
+    """The lease ended before it was renewed."""
+
+    code = "lock_lost"
+    status = 409
+    title = "The lease ended before it was renewed"
+    detail_template = "{owner} no longer holds {resource} with token {token}."
+    action = "Stop the protected work now, then acquire again. Renew at a third of ttl_ms."
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, token: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, token=token, **shown)
+
+
+class LockReleased(SimpulError):
+    """The lock granted to this request_id was released since."""
+
+    code = "lock_released"
+    status = 409
+    title = "The lock granted to this request_id was released since"
+    detail_template = (
+        "This request_id was granted {resource} with token {token}, which has been released or has expired."
+    )
+    action = "Acquire again with a new request_id."
+    retry = "no"
+
+    def __init__(self, *, resource: Any, token: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, token=token, **shown)
+
+
+class LockHoldersFull(SimpulError):
+    """The lock has too many shared holders."""
+
+    code = "lock_holders_full"
+    status = 409
+    title = "The lock has too many shared holders"
+    detail_template = "{resource} already has {limit} shared holders."
+    action = "Try again when some have released it."
+    retry = "later"
+
+    def __init__(self, *, resource: Any, limit: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, limit=limit, **shown)
+
+
+class TokenStale(SimpulError):
+    """The token is not the one of the current hold."""
+
+    code = "token_stale"
+    status = 409
+    title = "The token is not the one of the current hold"
+    detail_template = "{owner} holds {resource} with another token than {token}."
+    action = "Another process uses the same owner name, or this one acquired again: use the token of the latest grant."
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, token: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, token=token, **shown)
+
+
+class LockWaitersFull(SimpulError):
+    """Too many requests wait for locks on this node."""
+
+    code = "lock_waiters_full"
+    status = 503
+    title = "Too many requests wait for locks on this node"
+    detail_template = "{limit} requests already wait on this node."
+    action = "Try again after Retry-After, or ask another node."
+    retry = "later"
+
+    def __init__(self, *, limit: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, **shown)
+
+
+class NodeStopping(SimpulError):
+    """This node is stopping."""
+
+    code = "node_stopping"
+    status = 503
+    title = "This node is stopping"
+    detail_template = "The node is shutting down and gave up waiting for {resource}. Nothing was granted."
+    action = "Ask another node."
+    retry = "later"
+
+    def __init__(self, *, resource: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, **shown)
+
+
+class AlreadyAcked(SimpulError):
+    """The message is not in the queue."""
+
+    code = "already_acked"
+    status = 409
+    title = "The message is not in the queue"
+    detail_template = "Topic {topic} has no message {id}: it was acknowledged already, or it never existed."
+    action = "Nothing needs to be done if this is a repeated ack; otherwise check topic and id."
+    retry = "no"
+
+    def __init__(self, *, topic: Any, id: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, id=id, **shown)
+
+
+class ReceiptExpired(SimpulError):
+    """The visibility timeout passed."""
+
+    code = "receipt_expired"
+    status = 409
+    title = "The visibility timeout passed"
+    detail_template = (
+        "Message {id} of topic {topic} is no longer in flight for this receipt: its visibility timeout passed."
+    )
+    action = "Discard this delivery: the message goes to the next consumer. Extend earlier, or consume with a larger visibility_ms."
+    retry = "no"
+
+    def __init__(self, *, id: Any, topic: Any, **shown: Any) -> None:
+        super().__init__(id=id, topic=topic, **shown)
+
+
+class ReceiptSuperseded(SimpulError):
+    """The message was delivered again since."""
+
+    code = "receipt_superseded"
+    status = 409
+    title = "The message was delivered again since"
+    detail_template = "Message {id} of topic {topic} was delivered again after this receipt, or Redis lost data since."
+    action = "Discard this delivery: only the latest receipt counts."
+    retry = "no"
+
+    def __init__(self, *, id: Any, topic: Any, **shown: Any) -> None:
+        super().__init__(id=id, topic=topic, **shown)
+
+
+class VersionMismatch(SimpulError):
+    """The value changed since it was read."""
+
+    code = "version_mismatch"
+    status = 412
+    title = "The value changed since it was read"
+    detail_template = "{key} has version {version}, not {if_version}."
+    action = "Read the key again, decide again, and put with the new version."
+    retry = "no"
+
+    def __init__(self, *, key: Any, version: Any, if_version: Any, **shown: Any) -> None:
+        super().__init__(key=key, version=version, if_version=if_version, **shown)
+
+
+class StoreUnavailable(SimpulError):
+    """Redis cannot be reached."""
+
+    code = "store_unavailable"
+    status = 503
+    title = "Redis cannot be reached"
+    detail_template = "This node has no connection to Redis at {address}: {reason}. The request was not sent."
+    action = "Try again after Retry-After; if it lasts, check that Redis runs and that REDIS_URL is right."
+    retry = "later"
+
+    def __init__(self, *, address: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(address=address, reason=reason, **shown)
+
+
+class StoreBusy(SimpulError):
+    """Too many calls wait for Redis."""
+
+    code = "store_busy"
+    status = 503
+    title = "Too many calls wait for Redis"
+    detail_template = "{limit} calls already wait for Redis on this node. The request was not sent."
+    action = "Try again after Retry-After, or ask another node."
+    retry = "later"
+
+    def __init__(self, *, limit: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, **shown)
+
+
+class StoreLoading(SimpulError):
+    """Redis is loading its data."""
+
+    code = "store_loading"
+    status = 503
+    title = "Redis is loading its data"
+    detail_template = "Redis is reading its data from disk after a restart. Nothing was changed."
+    action = "Try again after Retry-After."
+    retry = "later"
+
+    def __init__(self, **shown: Any) -> None:
+        super().__init__(**shown)
+
+
+class StoreOutOfMemory(SimpulError):
+    """Redis is out of memory."""
+
+    code = "store_out_of_memory"
+    status = 503
+    title = "Redis is out of memory"
+    detail_template = "Redis refused the write because maxmemory is reached. Nothing was changed."
+    action = "Raise maxmemory, or let consumers and cache lifetimes free some; keep maxmemory-policy noeviction."
+    retry = "later"
+
+    def __init__(self, **shown: Any) -> None:
+        super().__init__(**shown)
+
+
+class StoreReadOnly(SimpulError):
+    """Redis does not accept writes."""
+
+    code = "store_read_only"
+    status = 503
+    title = "Redis does not accept writes"
+    detail_template = "The Redis server refused the write ({reason}). Nothing was changed."
+    action = "Try again after Retry-After; if it lasts, point REDIS_URL at the primary or mend its disk."
+    retry = "later"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class StoreRefused(SimpulError):
+    """Redis refused the call."""
+
+    code = "store_refused"
+    status = 503
+    title = "Redis refused the call"
+    detail_template = "Redis answered: {reason}."
+    action = (
+        "An operator must look: permissions, a server without scripting, or data of another program under our keys."
+    )
+    retry = "no"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class OutcomeUnknown(SimpulError):
+    """Redis was lost before it answered."""
+
+    code = "outcome_unknown"
+    status = 504
+    title = "Redis was lost before it answered"
+    detail_template = "The request was sent, but {reason}. It may or may not have taken effect."
+    action = "Repeat it with the same request_id, which never does it twice; without one, read the state first."
+    retry = "same-id"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class FenceMissing(SimpulError):
+    """Redis lost its data."""
+
+    code = "fence_missing"
+    status = 503
+    title = "Redis lost its data"
+    detail_template = (
+        "The fence or a counter of partition {partition} is missing: Redis has lost data. Nothing was changed."
+    )
+    action = "Try again after Retry-After while the nodes install a new generation."
+    retry = "later"
+
+    def __init__(self, *, partition: Any, **shown: Any) -> None:
+        super().__init__(partition=partition, **shown)
+
+
+class FenceStale(SimpulError):
+    """This node is behind the cluster."""
+
+    code = "fence_stale"
+    status = 503
+    title = "This node is behind the cluster"
+    detail_template = "Redis is fenced for {seen}; this node works with {fence}. Nothing was changed."
+    action = "Try again after Retry-After or ask another node; if it lasts, this node runs another version: upgrade it."
+    retry = "later"
+
+    def __init__(self, *, seen: Any, fence: Any, **shown: Any) -> None:
+        super().__init__(seen=seen, fence=fence, **shown)
+
+
+class InternalError(SimpulError):
+    """A defect in Simpul."""
+
+    code = "internal_error"
+    status = 500
+    title = "A defect in Simpul"
+    detail_template = "The request failed in a way that is not foreseen. It may or may not have taken effect."
+    action = "Please report the line that this node logged, with its reference {reference}."
+    retry = "same-id"
+
+    def __init__(self, **shown: Any) -> None:
+        super().__init__(**shown)
+
+
+BY_CODE: dict[str, type[SimpulError]] = {
+    BodyNotJson.code: BodyNotJson,
+    PathNotUnicode.code: PathNotUnicode,
+    NotFound.code: NotFound,
+    MethodNotAllowed.code: MethodNotAllowed,
+    BodyTooLarge.code: BodyTooLarge,
+    PayloadTooLarge.code: PayloadTooLarge,
+    FieldInvalid.code: FieldInvalid,
+    FieldMissing.code: FieldMissing,
+    FieldUnknown.code: FieldUnknown,
+    RequestIdReused.code: RequestIdReused,
+    LockHeld.code: LockHeld,
+    LockNotHeld.code: LockNotHeld,
+    LockLost.code: LockLost,
+    LockReleased.code: LockReleased,
+    LockHoldersFull.code: LockHoldersFull,
+    TokenStale.code: TokenStale,
+    LockWaitersFull.code: LockWaitersFull,
+    NodeStopping.code: NodeStopping,
+    AlreadyAcked.code: AlreadyAcked,
+    ReceiptExpired.code: ReceiptExpired,
+    ReceiptSuperseded.code: ReceiptSuperseded,
+    VersionMismatch.code: VersionMismatch,
+    StoreUnavailable.code: StoreUnavailable,
+    StoreBusy.code: StoreBusy,
+    StoreLoading.code: StoreLoading,
+    StoreOutOfMemory.code: StoreOutOfMemory,
+    StoreReadOnly.code: StoreReadOnly,
+    StoreRefused.code: StoreRefused,
+    OutcomeUnknown.code: OutcomeUnknown,
+    FenceMissing.code: FenceMissing,
+    FenceStale.code: FenceStale,
+    InternalError.code: InternalError,
+}

@@ -1,0 +1,75 @@
+"""Makes the files that repeat what another file says: `make generate`, held current by a test.
+
+lua/errors.toml       -> service/error_registry.py, docs/reference/errors.md
+Lua script headers    -> docs/reference/scripts.md
+service/config.py     -> docs/reference/configuration.md
+HTTP endpoint table   -> docs/api_spec.yaml
+"""
+
+from pathlib import Path
+
+from service.store.bundle import sources_dir
+from service.store.registry import ErrorEntry, read
+
+ROOT = Path(__file__).resolve().parent.parent
+RETRY_WORDS = {"no": "no", "later": "later, nothing was changed", "same-id": "with the same `request_id`"}
+
+
+def error_classes(entries: tuple[ErrorEntry, ...]) -> str:
+    parts = [
+        '"""Made from lua/errors.toml by `make generate`; do not edit."""\n\n'
+        "from typing import Any\n\nfrom service.errors import SimpulError\n"
+    ]
+    for entry in entries:
+        names = "".join(f"{name}: Any, " for name in entry.detail_fields)
+        passed = "".join(f"{name}={name}, " for name in entry.detail_fields)
+        star = "*, " if names else ""
+        parts.append(
+            f"\n\nclass {entry.class_name}(SimpulError):\n"
+            f'    """{entry.title}."""\n\n'
+            f'    code = "{entry.code}"\n    status = {entry.status}\n    title = "{entry.title}"\n'
+            f"    detail_template = (\n        {entry.detail!r}\n    )\n"
+            f"    action = (\n        {entry.action!r}\n    )\n"
+            f'    retry = "{entry.retry}"\n\n'
+            f"    def __init__(self, {star}{names}**shown: Any) -> None:\n"
+            f"        super().__init__({passed}**shown)\n"
+        )
+    listed = "".join(f"    {entry.class_name}.code: {entry.class_name},\n" for entry in entries)
+    parts.append(f"\n\nBY_CODE: dict[str, type[SimpulError]] = {{\n{listed}}}\n")
+    return "".join(parts)
+
+
+def errors_page(entries: tuple[ErrorEntry, ...]) -> str:
+    parts = [
+        "# Errors\n\nEvery refusal is an `application/problem+json` document (RFC 9457) with `type`, `title`, `status`,\n"
+        "`detail`, `code` and `action`; `type` is the address of its section on this page. *Retry* says whether the\n"
+        "same request may be sent again.\n\nMade from `lua/errors.toml` by `make generate`.\n"
+    ]
+    for entry in entries:
+        detail = entry.detail.replace("{", "*").replace("}", "*")
+        parts.append(
+            f"\n## {entry.code}\n\n**{entry.status} {entry.title}.** {detail}\n\n"
+            f"What to do: {entry.action}\n\nRetry: {RETRY_WORDS[entry.retry]}.\n"
+        )
+    return "".join(parts)
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file and what it must contain now."""
+    entries = read(sources_dir() / "errors.toml")
+    return {
+        ROOT / "service/error_registry.py": error_classes(entries),
+        ROOT / "docs/reference/errors.md": errors_page(entries),
+    }
+
+
+def main() -> None:
+    for path, text in generated().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A request body, read within its limit and decoded into a request type; refusals name the field."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+from starlette.types import Receive, Scope
+
+from service.error_registry import BodyNotJson, BodyTooLarge, FieldInvalid, FieldMissing, FieldUnknown
+from service.limits import BODY_BYTES_MAX
+
+Request = TypeVar("Request", bound=msgspec.Struct)
+
+
+class ClientGone(Exception):
+    """The client closed its connection; there is nobody to answer."""
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is over the limit, ClientGone."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and message["type"] == "http.request":
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
+        return body
+    chunks = []
+    size = 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > BODY_BYTES_MAX:
+            raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        message = await receive()
+
+
+def idempotency_key(scope: Scope) -> str | None:
+    """The Idempotency-Key header, which stands for `request_id`. Raises FieldInvalid."""
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            try:
+                return str(value, "utf-8")
+            except UnicodeDecodeError:
+                raise FieldInvalid(field="Idempotency-Key", reason="is not UTF-8") from None
+    return None
+
+
+_PATH = re.compile(r" - at `\$\.?(?:\[\.\.\.\])?(.*)`$")
+_NAMED = re.compile(r"`([^`]*)`")
+
+
+def decode(decoder: "msgspec.json.Decoder[Request]", body: bytes, payload_field: str) -> Request:
+    """Raises BodyNotJson, FieldMissing, FieldUnknown or FieldInvalid."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _field_error(str(error)) from None
+    except RecursionError:
+        raise FieldInvalid(field=payload_field, reason="is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyNotJson(reason=_why_not_json(body, error)) from None
+
+
+def _field_error(text: str) -> Exception:
+    reason, where = text, _PATH.search(text)
+    path = where[1] if where else ""
+    if where:
+        reason = text[: where.start()]
+    named = _NAMED.search(reason)
+    inner = f"{path}.{named[1]}" if path and named else (named[1] if named else "")
+    if reason.startswith("Object missing required field"):
+        return FieldMissing(field=inner)
+    if reason.startswith("Object contains unknown field"):
+        return FieldUnknown(field=inner)
+    return FieldInvalid(field=path or "body", reason=reason.replace("`", "").replace("Expected", "expected"))
+
+
+def _why_not_json(body: bytes, error: Exception) -> str:
+    """The decoder skips over payloads and then tells less than a full parser does."""
+    if not body:
+        return "it is empty"
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as better:
+        return str(better)
+    return str(error)
+
+
+def known_fields(request: type[Any]) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in msgspec.structs.fields(request))

@@ -1,0 +1,40 @@
+"""What the endpoints of one node work with."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from service.cache import Caches, NearCache
+from service.config import Config
+from service.decisions.generation import Generation
+from service.histogram import LatencyHistogram
+from service.lock import Locks
+from service.queue import Queues
+from service.store.link import Link
+from service.store.scripts import Scripts
+from service.store.subscriber import Subscriber
+from service.store.wakeups import Wakeups
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What this node answered: time by endpoint, count by endpoint and status, event-loop lag."""
+
+    latency: defaultdict[str, LatencyHistogram] = field(default_factory=lambda: defaultdict(LatencyHistogram))
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    loop_lag: LatencyHistogram = field(default_factory=LatencyHistogram)
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    config: Config
+    generation: Generation
+    link: Link
+    subscriber: Subscriber
+    scripts: Scripts
+    wakeups: Wakeups
+    near: NearCache
+    locks: Locks
+    queues: Queues
+    caches: Caches
+    traffic: Traffic = field(default_factory=Traffic)

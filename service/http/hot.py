@@ -1,0 +1,104 @@
+"""The path of every POST operation: a bare ASGI callable, without Starlette's per-request objects.
+
+Request wrappers, middleware and response classes cost more than the whole Lua call behind them; the budget of a
+single operation is that of a Starlette echo (docs/performance.md).
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Coroutine
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from service.error_registry import FieldInvalid, InternalError
+from service.errors import SimpulError
+from service.http.body import ClientGone, decode, idempotency_key, known_fields, read_body
+from service.http.context import Context
+from service.http.operation import Operation
+from service.http.problem import Headers, problem
+
+log = logging.getLogger("simpul.http")
+
+_JSON = (b"content-type", b"application/json")
+
+
+class HotEndpoint:
+    def __init__(self, operation: Operation, context: Context) -> None:
+        self._operation = operation
+        self._traffic = context.traffic
+        self._latency = context.traffic.latency[operation.path]
+        self._perform = operation.bind(context)
+        self._decoder = msgspec.json.Decoder(operation.request)
+        self._encode = msgspec.json.Encoder().encode
+        self._takes_request_id = "request_id" in known_fields(operation.request)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        traffic = self._traffic
+        traffic.in_flight += 1
+        try:
+            status, headers, body = await self._answer(scope, receive)
+        except ClientGone:
+            return
+        finally:
+            traffic.in_flight -= 1
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        traffic.answers[self._operation.path, status] += 1
+        self._latency.observe(perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+        try:
+            body = await read_body(receive)
+            request: Any = decode(self._decoder, body, self._operation.payload_field)
+            if self._takes_request_id:
+                self._identify(scope, request)
+            result = await self._perform(request, lambda waiting: _while_connected(waiting, receive))
+            reply = self._encode(result)
+        except SimpulError as error:
+            is_refusal = error.status in (409, 412)
+            return problem(error, dict(self._operation.refusal) if is_refusal else None)
+        except ClientGone:
+            raise
+        except Exception as error:
+            return problem(unforeseen(error, self._operation.path))
+        return 200, [_JSON, (b"content-length", b"%d" % len(reply))], reply
+
+    def _identify(self, scope: Scope, request: Any) -> None:
+        key = idempotency_key(scope)
+        if key is None:
+            return
+        if request.request_id is not None and request.request_id != key:
+            raise FieldInvalid(field="request_id", reason="differs from the Idempotency-Key header")
+        request.request_id = key
+
+
+def unforeseen(error: Exception, where: str) -> InternalError:
+    """A defect: the client gets a reference, the log gets everything."""
+    reference = uuid.uuid4().hex[:12]
+    log.error("defect %s in %s", reference, where, exc_info=error)
+    return InternalError(reference=reference)
+
+
+async def _while_connected(waiting: Coroutine[Any, Any, Any], receive: Receive) -> Any:
+    """Run a wait and cancel it when the client disconnects. Raises ClientGone then."""
+    work: asyncio.Task[Any] = asyncio.create_task(waiting)
+    gone = asyncio.create_task(_disconnect(receive))
+    try:
+        await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ClientGone
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue

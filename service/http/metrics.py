@@ -1,0 +1,82 @@
+"""The node in Prometheus text: read from the counters that the hot path keeps as plain integers."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.histogram import BOUNDS_S, LatencyHistogram
+from service.http.context import Context
+
+
+class NodeCollector(Collector):
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def collect(self) -> Iterator[Metric]:
+        context = self._context
+        traffic = context.traffic
+        yield _histograms("simpul_request_seconds", "Time to answer a request.", "endpoint", traffic.latency)
+        yield _histograms(
+            "simpul_script_seconds", "Time from sending a script call to its reply.", "script", context.scripts.latency
+        )
+        yield _histograms(
+            "simpul_event_loop_lag_seconds",
+            "How late a timer of this node's event loop fires.",
+            "loop",
+            {"main": traffic.loop_lag},
+        )
+        answers = CounterMetricFamily(
+            "simpul_answers", "Answers by endpoint and status.", labels=["endpoint", "status"]
+        )
+        for (endpoint, status), number in list(traffic.answers.items()):
+            answers.add_metric([endpoint, str(status)], number)
+        yield answers
+        yield from self._gauges()
+        yield from self._counters()
+
+    def _gauges(self) -> Iterator[Metric]:
+        context = self._context
+        for name, about, value in (
+            ("simpul_requests_in_flight", "Requests being answered.", context.traffic.in_flight),
+            ("simpul_store_in_flight", "Script calls waiting for Redis.", context.link.in_flight),
+            ("simpul_store_up", "1 while Redis carries traffic.", int(context.link.is_up)),
+            ("simpul_subscription_up", "1 while invalidations and wake-ups are heard.", int(context.subscriber.is_up)),
+            ("simpul_generation", "Generation this node works with.", context.generation.number),
+            ("simpul_lock_waiters", "Requests parked on this node.", context.wakeups.parked),
+            ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
+            ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
+        ):
+            yield GaugeMetricFamily(name, about, value=value)
+
+    def _counters(self) -> Iterator[Metric]:
+        near = self._context.near
+        for name, about, value in (
+            ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.link.connects),
+            ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),
+            ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
+            ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),
+            ("simpul_near_cache_invalidations", "Publications heard.", near.invalidations),
+        ):
+            yield CounterMetricFamily(name, about, value=value)
+
+
+def registry(context: Context) -> CollectorRegistry:
+    made = CollectorRegistry()
+    made.register(NodeCollector(context))
+    ProcessCollector(registry=made)
+    GCCollector(registry=made)
+    return made
+
+
+def _histograms(name: str, about: str, label: str, found: Mapping[str, LatencyHistogram]) -> Metric:
+    family = HistogramMetricFamily(name, about, labels=[label])
+    for value, histogram in list(found.items()):
+        total = 0
+        buckets = []
+        for bound, number in zip((*map(str, BOUNDS_S), "+Inf"), list(histogram.counts), strict=True):
+            total += number
+            buckets.append((bound, float(total)))
+        family.add_metric([value], buckets, histogram.sum_s)
+    return family

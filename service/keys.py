@@ -1,0 +1,66 @@
+"""Every Redis key and channel Simpul uses, and which partition a name lives in.
+
+A key reads `simpul:<cluster>:{pNN}:<kind>:<name>`. The braces are Redis Cluster's hash tag: all keys of one
+partition live in one slot, so one script may touch any of them.
+"""
+
+from zlib import crc32
+
+PARTITIONS = 64
+
+
+class Partition:
+    """One slice of the keyspace, with the keys every name in it shares."""
+
+    __slots__ = (
+        "cache",
+        "delayed",
+        "fence",
+        "inflight",
+        "lock",
+        "messages",
+        "number",
+        "outcome",
+        "readers",
+        "ready",
+        "tokens",
+        "versions",
+    )
+
+    def __init__(self, cluster: str, number: int) -> None:
+        prefix = f"simpul:{cluster}:{{p{number:02d}}}:".encode()
+        self.number = number
+        self.fence = prefix + b"fence"
+        self.tokens = prefix + b"tokens"
+        self.versions = prefix + b"versions"
+        self.outcome = prefix + b"outcome:"
+        self.lock = prefix + b"lock:"
+        self.readers = prefix + b"readers:"
+        self.messages = prefix + b"messages:"
+        self.ready = prefix + b"ready:"
+        self.delayed = prefix + b"delayed:"
+        self.inflight = prefix + b"inflight:"
+        self.cache = prefix + b"cache:"
+
+
+class Keys:
+    """The key builder of one cluster."""
+
+    def __init__(self, cluster: str) -> None:
+        self.partitions = tuple(Partition(cluster, number) for number in range(PARTITIONS))
+        self.wake_channel = f"simpul:{cluster}:wake".encode()
+        self.invalidate_channel = f"simpul:{cluster}:invalidate".encode()
+        self._cache_prefix_bytes = len(self.partitions[0].cache)
+
+    def partition_of(self, name: bytes) -> Partition:
+        """Names that share a non-empty `{tag}` share a partition, as in Redis Cluster."""
+        opened = name.find(b"{")
+        if opened >= 0:
+            closed = name.find(b"}", opened)
+            if closed > opened + 1:
+                name = name[opened + 1 : closed]
+        return self.partitions[crc32(name) % PARTITIONS]
+
+    def cache_name(self, key: bytes) -> bytes:
+        """The user's name of a cache entry, from its Redis key."""
+        return key[self._cache_prefix_bytes :]

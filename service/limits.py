@@ -1,0 +1,46 @@
+"""Every bound of the public interface, in one place, with its unit in its name.
+
+A request beyond a limit is refused with a 4xx problem that names the field and the limit; nothing is
+clipped silently. The OpenAPI document takes its numbers from here.
+"""
+
+NAME_BYTES_MAX = 512
+"""Resource, owner, topic, consumer, key, message id and request id: UTF-8 bytes."""
+
+PAYLOAD_BYTES_MAX = 256 * 1024
+"""One message's `data` or one cache `value`, as the JSON bytes that were sent."""
+
+PAYLOAD_DEPTH_MAX = 128
+"""Nesting of arrays and objects in a payload. Deeper ones would break the readers, not us: common JSON
+parsers stop between 512 and 1024 levels."""
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+"""One HTTP request body; what a full publish batch may take."""
+
+INTEGER_MAX = 2**53 - 1
+"""The largest integer that JSON readers in every language hold exactly (RFC 8259 section 6)."""
+
+LEASE_MS_MIN = 50
+LEASE_MS_MAX = 24 * 60 * 60 * 1000
+LEASE_MS_DEFAULT = 30_000
+
+LOCK_WAIT_S_MAX = 300.0
+LOCK_WAIT_S_DEFAULT = 5.0
+LOCK_HOLDERS_MAX = 10_000
+"""Shared holders of one resource at one time."""
+LOCK_HOLDERS_SHOWN_MAX = 100
+"""Holders listed in one reply; `more` says that there are others."""
+LOCK_WAITERS_PER_NODE_MAX = 10_000
+
+VISIBILITY_MS_MIN = 50
+VISIBILITY_MS_MAX = 12 * 60 * 60 * 1000
+VISIBILITY_MS_DEFAULT = 60_000
+
+DELAY_MS_MAX = 30 * 24 * 60 * 60 * 1000
+PUBLISH_BATCH_MAX = 1_000
+CONSUME_BATCH_MAX = 100
+ACK_BATCH_MAX = 1_000
+
+CACHE_TTL_MS_MAX = 365 * 24 * 60 * 60 * 1000
+INVALIDATE_BATCH_MAX = 1_000
+"""Keys in one invalidate request."""

@@ -1,0 +1,223 @@
+"""Lock operations: each is one script call; waiting is a parked request that a release wakes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from service.error_registry import (
+    LockHeld,
+    LockHoldersFull,
+    LockLost,
+    LockNotHeld,
+    LockReleased,
+    NodeStopping,
+    RequestIdReused,
+    TokenStale,
+)
+from service.errors import SimpulError
+from service.keys import Keys, Partition
+from service.limits import LOCK_HOLDERS_MAX
+from service.lock.wire import (
+    AcquireRequest,
+    Granted,
+    Holder,
+    LockState,
+    Released,
+    ReleaseRequest,
+    Renewed,
+    RenewRequest,
+)
+from service.names import RequestIdentity, encode_name
+from service.store.scripts import Scripts, declare
+from service.store.wakeups import Wakeups
+
+ACQUIRE = declare(
+    "lock.acquire",
+    keys="fence outcome tokens lock readers",
+    args="fence fingerprint keep_ms owner mode ttl_ms wait_ms",
+)
+RELEASE = declare(
+    "lock.release", keys="fence outcome lock readers", args="fence fingerprint keep_ms owner token wake_channel"
+)
+RENEW = declare("lock.renew", keys="fence outcome lock readers", args="fence fingerprint keep_ms owner token ttl_ms")
+INSPECT = declare("lock.inspect", keys="fence lock readers", args="fence")
+
+_HOLDER_FIELDS = 3
+
+Patience = Callable[[Coroutine[Any, Any, Granted]], Awaitable[Granted]]
+"""Runs a wait for as long as its caller is there to hear the answer."""
+
+
+class Locks:
+    def __init__(self, scripts: Scripts, keys: Keys, wakeups: Wakeups, *, outcome_keep_ms: int) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._wakeups = wakeups
+        self._keep_ms = outcome_keep_ms
+        self._undoing: set[asyncio.Task[Any]] = set()
+
+    async def acquire(self, request: AcquireRequest, patience: Patience | None = None) -> Granted:
+        """Grant a lease, waiting up to `timeout` seconds for it.
+
+        Raises LockHeld, LockHoldersFull, LockReleased, LockWaitersFull, NodeStopping, RequestIdReused. Cancelling a
+        waiting call withdraws it: a grant that arrives too late is released. `patience` runs the waiting part.
+        """
+        attempt = _Attempt(self, request)
+        reply = await attempt.run(wait_ms=0)
+        if reply[0] == b"ok":
+            return attempt.granted(reply)
+        if reply[0] == b"lock_held" and request.timeout > 0:
+            waiting = self._wait(attempt, request)
+            return await (patience(waiting) if patience else waiting)
+        raise attempt.refusal(reply)
+
+    async def _wait(self, attempt: "_Attempt", request: AcquireRequest) -> Granted:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + request.timeout
+        was_woken = False
+        while True:
+            ticket = self._wakeups.park(attempt.lock_key, first=was_woken)
+            was_woken = used = False
+            try:
+                left_s = deadline - loop.time()
+                reply = await self._unless_cancelled(attempt, wait_ms=max(1, round(left_s * 1000)))
+                if reply[0] == b"ok":
+                    used = request.mode == "exclusive"
+                    if not used:
+                        self._wakeups.wake(attempt.lock_key)
+                    return attempt.granted(reply, waited_s=request.timeout - (deadline - loop.time()))
+                if reply[0] != b"lock_held" or left_s <= 0:
+                    raise attempt.refusal(reply)
+                lease_ends_s = max((holder.expires_in_ms for holder in _holders(reply)), default=0) / 1000
+                await asyncio.wait([ticket], timeout=min(lease_ends_s + 0.001, left_s))
+                if self._wakeups.is_closed:
+                    raise NodeStopping(resource=request.resource)
+                was_woken = used = ticket.done()
+            finally:
+                self._wakeups.leave(attempt.lock_key, ticket, used=used)
+
+    async def _unless_cancelled(self, attempt: "_Attempt", *, wait_ms: int) -> list[Any]:
+        """Run the attempt to its end even when the caller leaves, and give back what it then was granted."""
+        running = asyncio.ensure_future(attempt.run(wait_ms=wait_ms))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            task = asyncio.create_task(self._undo(attempt, running))
+            self._undoing.add(task)
+            task.add_done_callback(self._undoing.discard)
+            raise
+
+    async def _undo(self, attempt: "_Attempt", running: "asyncio.Future[list[Any]]") -> None:
+        try:
+            reply = await running
+            if reply[0] == b"ok":
+                request = attempt.request
+                await self.release(ReleaseRequest(request.resource, request.owner, token=reply[1]))
+        except SimpulError:
+            # Redis is away, or the lease ended by itself: then its end gives the lock back.
+            return
+
+    async def release(self, request: ReleaseRequest) -> Released:
+        """End the owner's hold now. Raises LockNotHeld, TokenStale, RequestIdReused."""
+        partition, name = self._locate(request.resource)
+        owner = encode_name("owner", request.owner)
+        identity = RequestIdentity("lock.release", request, request.request_id)
+        reply = await self._scripts.call(
+            RELEASE,
+            partition,
+            (partition.outcome + identity.key_suffix, partition.lock + name, partition.readers + name),
+            (identity.fingerprint, self._keep_ms, owner, request.token or b"", self._keys.wake_channel),
+        )
+        code = reply[0]
+        if code == b"ok":
+            return Released()
+        if code == b"token_stale":
+            raise TokenStale(owner=request.owner, resource=request.resource, token=request.token)
+        if code == b"lock_not_held":
+            raise LockNotHeld(owner=request.owner, resource=request.resource)
+        raise RequestIdReused(request_id=request.request_id)
+
+    async def renew(self, request: RenewRequest) -> Renewed:
+        """Set what is left of the lease to ttl_ms, or to its last length. Raises LockLost, RequestIdReused."""
+        partition, name = self._locate(request.resource)
+        owner = encode_name("owner", request.owner)
+        identity = RequestIdentity("lock.renew", request, request.request_id)
+        reply = await self._scripts.call(
+            RENEW,
+            partition,
+            (partition.outcome + identity.key_suffix, partition.lock + name, partition.readers + name),
+            (identity.fingerprint, self._keep_ms, owner, request.token, request.ttl_ms or b""),
+        )
+        if reply[0] == b"ok":
+            return Renewed(ttl_ms=reply[1], token=request.token)
+        if reply[0] == b"lock_lost":
+            raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
+        raise RequestIdReused(request_id=request.request_id)
+
+    async def inspect(self, resource: str) -> LockState:
+        partition, name = self._locate(resource)
+        reply = await self._scripts.call(INSPECT, partition, (partition.lock + name, partition.readers + name), ())
+        holders = _holders(reply)
+        return LockState(resource, reply[1].decode() or None, reply[2], holders, more=reply[2] > len(holders))
+
+    def _locate(self, resource: str) -> tuple[Partition, bytes]:
+        name = encode_name("resource", resource)
+        return self._keys.partition_of(name), name
+
+
+class _Attempt:
+    """One acquire request, ready to be tried any number of times."""
+
+    def __init__(self, locks: Locks, request: AcquireRequest) -> None:
+        self.request = request
+        self._scripts = locks._scripts
+        self._partition, name = locks._locate(request.resource)
+        owner = encode_name("owner", request.owner)
+        identity = RequestIdentity("lock.acquire", request, request.request_id)
+        partition = self._partition
+        self.lock_key = partition.lock + name
+        self._keys = (
+            partition.outcome + identity.key_suffix,
+            partition.tokens,
+            self.lock_key,
+            partition.readers + name,
+        )
+        self._args = (identity.fingerprint, locks._keep_ms, owner, request.mode, request.ttl_ms)
+
+    async def run(self, *, wait_ms: int) -> list[Any]:
+        return await self._scripts.call(ACQUIRE, self._partition, self._keys, (*self._args, wait_ms))
+
+    def granted(self, reply: list[Any], *, waited_s: float = 0.0) -> Granted:
+        request = self.request
+        return Granted(
+            resource=request.resource,
+            owner=request.owner,
+            mode=request.mode,
+            token=reply[1],
+            ttl_ms=reply[2],
+            waited_ms=round(waited_s * 1000),
+        )
+
+    def refusal(self, reply: list[Any]) -> SimpulError:
+        request = self.request
+        if reply[0] == b"lock_held":
+            return LockHeld(
+                resource=request.resource,
+                held_mode=reply[1].decode(),
+                holder_count=reply[2],
+                holders=_holders(reply),
+            )
+        if reply[0] == b"lock_released":
+            return LockReleased(resource=request.resource, token=int(reply[1]))
+        if reply[0] == b"lock_holders_full":
+            return LockHoldersFull(resource=request.resource, limit=LOCK_HOLDERS_MAX)
+        return RequestIdReused(request_id=request.request_id)
+
+
+def _holders(reply: list[Any]) -> list[Holder]:
+    """From a reply `code mode count [owner token expires_in_ms]`."""
+    flat = reply[3:]
+    return [
+        Holder(flat[at].decode(), reply[1].decode(), int(flat[at + 1]), flat[at + 2])
+        for at in range(0, len(flat), _HOLDER_FIELDS)
+    ]

@@ -1,0 +1,81 @@
+"""What is asked of a lock and what is answered. Field meanings are the public API's (docs/reference/api.md)."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from service.limits import (
+    INTEGER_MAX,
+    LEASE_MS_DEFAULT,
+    LEASE_MS_MAX,
+    LEASE_MS_MIN,
+    LOCK_WAIT_S_DEFAULT,
+    LOCK_WAIT_S_MAX,
+)
+from service.names import Name
+
+Mode = Literal["exclusive", "shared"]
+LeaseMs = Annotated[int, Meta(ge=LEASE_MS_MIN, le=LEASE_MS_MAX, description="Length of the lease in milliseconds.")]
+Token = Annotated[int, Meta(ge=1, le=INTEGER_MAX, description="Fencing token of a grant.")]
+
+
+class AcquireRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resource: Name
+    owner: Name
+    mode: Mode = "exclusive"
+    ttl_ms: LeaseMs = LEASE_MS_DEFAULT
+    timeout: Annotated[
+        float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the lock; 0 tries once.")
+    ] = LOCK_WAIT_S_DEFAULT
+    request_id: Name | None = None
+
+
+class ReleaseRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resource: Name
+    owner: Name
+    token: Token | None = None
+    request_id: Name | None = None
+
+
+class RenewRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resource: Name
+    owner: Name
+    token: Token
+    ttl_ms: LeaseMs | None = None
+    request_id: Name | None = None
+
+
+class Holder(msgspec.Struct):
+    owner: str
+    mode: Mode
+    token: int
+    expires_in_ms: int
+
+
+class Granted(msgspec.Struct, kw_only=True):
+    granted: Literal[True] = True
+    resource: str
+    owner: str
+    mode: Mode
+    token: int
+    ttl_ms: int
+    waited_ms: int
+
+
+class Released(msgspec.Struct):
+    released: Literal[True] = True
+
+
+class Renewed(msgspec.Struct, kw_only=True):
+    renewed: Literal[True] = True
+    ttl_ms: int
+    token: int
+
+
+class LockState(msgspec.Struct):
+    resource: str
+    mode: Literal["exclusive", "shared"] | None
+    holder_count: int
+    holders: list[Holder]
+    more: bool

@@ -1,0 +1,149 @@
+"""One node: its parts put together, started in order and stopped in the reverse of it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from prometheus_client import start_http_server
+
+from service import background, logs
+from service.cache import Caches, NearCache
+from service.config import Config
+from service.decisions.generation import Generation
+from service.http.app import Application
+from service.http.context import Context
+from service.http.metrics import registry
+from service.keys import Keys
+from service.lock import Locks
+from service.queue import Queues
+from service.store.bundle import shipped
+from service.store.link import Link
+from service.store.scripts import Scripts
+from service.store.subscriber import Subscriber
+from service.store.wakeups import Wakeups
+
+log = logging.getLogger("simpul.node")
+
+STOP_GRACE_S = 5
+LAG_EVERY_S = 0.1
+
+
+def assemble(config: Config) -> Context:
+    keys = Keys(config.cluster_name)
+    script_set = shipped()
+    generation = Generation(keys, script_set, Path(config.data_dir), config.cluster_name)
+    timeout_s = config.store_timeout_ms / 1000
+    link = Link(
+        config.redis_url,
+        client_name=f"simpul-{config.node_id}",
+        in_flight_max=config.store_in_flight_max,
+        timeout_s=timeout_s,
+        gate=generation,
+    )
+    scripts = Scripts(link, script_set, generation)
+    wakeups = Wakeups()
+    near = NearCache(entries_max=config.near_entries_max, bytes_max=config.near_bytes_max)
+    keep_ms = config.outcome_keep_ms
+    caches = Caches(scripts, keys, near, outcome_keep_ms=keep_ms)
+
+    def heard_again() -> None:
+        near.turn_on()
+        wakeups.wake_all()
+
+    subscriber = Subscriber(
+        config.redis_url,
+        client_name=f"simpul-{config.node_id}-sub",
+        timeout_s=timeout_s,
+        on_up=heard_again,
+        on_down=near.turn_off,
+    )
+    subscriber.hear(keys.wake_channel, wakeups.wake)
+    subscriber.hear(keys.invalidate_channel, caches.heard)
+    generation.on_change(near.clear)
+    generation.on_change(wakeups.wake_all)
+    return Context(
+        config=config,
+        generation=generation,
+        link=link,
+        subscriber=subscriber,
+        scripts=scripts,
+        wakeups=wakeups,
+        near=near,
+        locks=Locks(scripts, keys, wakeups, outcome_keep_ms=keep_ms),
+        queues=Queues(scripts, keys, outcome_keep_ms=keep_ms),
+        caches=caches,
+    )
+
+
+def application(context: Context) -> Application:
+    @asynccontextmanager
+    async def lifetime() -> AsyncIterator[None]:
+        context.link.start()
+        context.subscriber.start()
+        lag = background.start(_measure_lag(context), "event loop lag")
+        try:
+            yield
+        finally:
+            await background.stop(lag)
+            await context.subscriber.stop()
+            await context.link.stop()
+
+    return Application(context, lifetime)
+
+
+async def _measure_lag(context: Context) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY_S
+        await asyncio.sleep(LAG_EVERY_S)
+        context.traffic.loop_lag.observe(max(0.0, loop.time() - due))
+
+
+class _Server(uvicorn.Server):
+    """Ends parked requests before waiting for connections to close."""
+
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
+        super().__init__(config)
+        self._context = context
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        self._context.wakeups.close()
+        await super().shutdown(sockets)  # type: ignore[arg-type]
+        log.info("stopped")
+
+
+def run(config: Config) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit code."""
+    logs.configure(config)
+    context = assemble(config)
+    log.info("%s listens on %s:%d", config.node_id, config.host, config.http_port)
+    server = _Server(
+        uvicorn.Config(
+            application(context),
+            host=config.host,
+            port=config.http_port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_GRACE_S,
+        ),
+        context,
+    )
+    metrics = None
+    if config.metrics_port:
+        metrics = start_http_server(config.metrics_port, addr=config.host, registry=registry(context))
+    try:
+        server.run()
+    finally:
+        if metrics is not None:
+            metrics[0].shutdown()
+            metrics[0].server_close()
+    return 0 if server.started else 1

@@ -1,0 +1,25 @@
+"""A receipt names one delivery: `<generation>.<attempt>.<message id>`.
+
+queue.consume makes it, so that it carries the generation its delivery was made under. The id may hold dots, so it comes last. A receipt is not a secret: it fences, it does not authorise.
+"""
+
+import re
+from typing import NamedTuple
+
+from service.error_registry import FieldInvalid
+
+_FORM = re.compile(r"([1-9]\d{0,6})\.([1-9]\d{0,14})\.(.+)", re.DOTALL)
+
+
+class ReceiptParts(NamedTuple):
+    generation: str
+    attempt: str
+    id: str
+
+
+def parse(field: str, receipt: str) -> ReceiptParts:
+    """Raises FieldInvalid, naming the field, for what no consume reply can have held."""
+    parts = _FORM.fullmatch(receipt)
+    if not parts:
+        raise FieldInvalid(field=field, reason="is not a receipt; send it exactly as consume returned it")
+    return ReceiptParts(*parts.groups())

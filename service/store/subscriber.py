@@ -1,0 +1,124 @@
+"""Hears what scripts publish. One connection, hiredis straight to the handlers: a put anywhere costs every node one
+message, so a message must cost microseconds.
+
+Redis pub/sub forgets messages for a subscriber that is not connected. Each time the connection ends, `on_down` runs
+before anything else, and `on_up` only when every channel is subscribed again: what must not miss a message starts
+over between the two.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+
+import hiredis
+
+from service import background
+from service.store.dial import DialError, dial
+from service.store.link import BACKOFF_FIRST_S, BACKOFF_MOST_S
+
+log = logging.getLogger("simpul.store")
+
+PING_EVERY_S = 1.0
+SILENCE_S_MAX = 3.0
+"""With a ping every second, a connection silent for this long is dead, whatever TCP thinks."""
+
+Handler = Callable[[bytes], None]
+
+
+class _Ear(asyncio.Protocol):
+    def __init__(self, handlers: Mapping[bytes, Handler], lost: "asyncio.Future[str]") -> None:
+        self._handlers = handlers
+        self._lost = lost
+        self._reader = hiredis.Reader()
+        self.subscribed = asyncio.Event()
+        self.heard_at = asyncio.get_running_loop().time()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                if isinstance(reply, hiredis.ReplyError):
+                    self._end(str(reply))
+                elif reply[0] == b"message":
+                    self._handlers[reply[1]](reply[2])
+                elif reply[0] == b"subscribe" and reply[2] == len(self._handlers):
+                    self.subscribed.set()
+        except hiredis.ProtocolError as error:
+            self._end(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(str(exc or "Redis closed the connection"))
+
+    def _end(self, because: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(because)
+
+
+class Subscriber:
+    """Keeps the subscriptions. Handlers run on the event loop and must not block or raise."""
+
+    def __init__(
+        self, url: str, *, client_name: str, timeout_s: float, on_up: Callable[[], None], on_down: Callable[[], None]
+    ) -> None:
+        self._url = url
+        self._client_name = client_name
+        self._timeout_s = timeout_s
+        self._on_up = on_up
+        self._on_down = on_down
+        self._handlers: dict[bytes, Handler] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.is_up = False
+
+    def hear(self, channel: bytes, handler: Handler) -> None:
+        """Register a handler; only before `start`."""
+        self._handlers[channel] = handler
+
+    def start(self) -> None:
+        self._task = background.start(self._run(), "redis subscriber")
+
+    async def stop(self) -> None:
+        await background.stop(self._task)
+
+    async def _run(self) -> None:
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            try:
+                because = await self._carry_one_connection()
+                backoff_s = BACKOFF_FIRST_S
+                log.warning("subscription lost: %s", because)
+            except (DialError, TimeoutError, OSError) as error:
+                log.debug("subscription not possible: %s", error)
+                backoff_s = min(backoff_s * 2, BACKOFF_MOST_S)
+            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
+
+    async def _carry_one_connection(self) -> str:
+        line = await dial(self._url, client_name=self._client_name, timeout_s=self._timeout_s)
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        ear = _Ear(self._handlers, lost)
+        transport = line.transport
+        try:
+            transport.set_protocol(ear)
+            transport.write(hiredis.pack_command(("SUBSCRIBE", *self._handlers)))
+            async with asyncio.timeout(self._timeout_s):
+                await ear.subscribed.wait()
+            self.is_up = True
+            self._on_up()
+            return await self._until_lost(transport, ear, lost)
+        finally:
+            if self.is_up:
+                self.is_up = False
+                self._on_down()
+            transport.abort()
+            line.close()
+
+    async def _until_lost(self, transport: asyncio.Transport, ear: _Ear, lost: "asyncio.Future[str]") -> str:
+        loop = asyncio.get_running_loop()
+        while True:
+            done, _ = await asyncio.wait([lost], timeout=PING_EVERY_S)
+            if done:
+                return lost.result()
+            if loop.time() - ear.heard_at > SILENCE_S_MAX:
+                return f"silent for {SILENCE_S_MAX:g} s"
+            transport.write(b"PING\r\n")

@@ -1,0 +1,68 @@
+"""Requests parked on this node until a script somewhere publishes that what they wait for may have changed.
+
+One wake-up wakes one waiter, in order of arrival on this node; whoever is woken and does not use it passes it on.
+A lost wake-up costs time, never correctness: every waiter also has a time at which it looks again by itself.
+"""
+
+import asyncio
+from collections import deque
+
+from service.error_registry import LockWaitersFull
+from service.limits import LOCK_WAITERS_PER_NODE_MAX
+
+Ticket = asyncio.Future[None]
+
+
+class Wakeups:
+    def __init__(self) -> None:
+        self._parked: dict[bytes, deque[Ticket]] = {}
+        self._count = 0
+        self.is_closed = False
+
+    @property
+    def parked(self) -> int:
+        return self._count
+
+    def park(self, key: bytes, *, first: bool = False) -> Ticket:
+        """Take a ticket *before* looking, so that no wake-up falls between looking and waiting.
+
+        Raises LockWaitersFull.
+        """
+        if self._count >= LOCK_WAITERS_PER_NODE_MAX:
+            raise LockWaitersFull(limit=LOCK_WAITERS_PER_NODE_MAX)
+        ticket: Ticket = asyncio.get_running_loop().create_future()
+        line = self._parked.setdefault(key, deque())
+        if first:
+            line.appendleft(ticket)
+        else:
+            line.append(ticket)
+        self._count += 1
+        return ticket
+
+    def leave(self, key: bytes, ticket: Ticket, *, used: bool) -> None:
+        """Give the ticket back; a wake-up it got and did not use goes to the next in line."""
+        line = self._parked[key]
+        line.remove(ticket)
+        self._count -= 1
+        if not line:
+            del self._parked[key]
+        if ticket.done() and not ticket.cancelled() and not used:
+            self.wake(key)
+
+    def wake(self, key: bytes) -> None:
+        for ticket in self._parked.get(key, ()):
+            if not ticket.done():
+                ticket.set_result(None)
+                return
+
+    def wake_all(self) -> None:
+        """After a gap in the subscription: any of them may have missed its wake-up."""
+        for line in self._parked.values():
+            for ticket in line:
+                if not ticket.done():
+                    ticket.set_result(None)
+
+    def close(self) -> None:
+        """The node stops: nobody waits any longer (`is_closed` tells the woken why)."""
+        self.is_closed = True
+        self.wake_all()
