@@ -52,8 +52,7 @@ async def start(folder: Path, *, port: int = 0, appendfsync: str = "everysec") -
     Raises EmbeddedError.
     """
     binary = _binary()
-    _check_folder(folder)
-    folder = folder.resolve()
+    folder = _usable(folder)
     for _ in range(0 if port else _PORT_TRIES - 1):
         try:
             return await _start_once(binary, folder, _free_port(), appendfsync)
@@ -161,7 +160,8 @@ def _binary() -> Path:
         raise EmbeddedError(f"there is no embedded Valkey for this platform ({error}): {_OTHERWISE}") from error
 
 
-def _check_folder(folder: Path) -> None:
+def _usable(folder: Path) -> Path:
+    """The folder by its full path, made and tried. Raises EmbeddedError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -169,8 +169,10 @@ def _check_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise EmbeddedError(
-            f"{folder} cannot hold Valkey's data ({error.strerror}): make it a writable folder or choose another with --data"
+            f"{folder} cannot hold Valkey's data ({error.strerror}): make it a writable folder or choose another "
+            f"with --data"
         ) from error
+    return folder.resolve()
 
 
 def _free_port() -> int:

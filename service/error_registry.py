@@ -11,8 +11,12 @@ class BodyNotJson(SimpulError):
     code = "body_not_json"
     status = 400
     title = "The body is not JSON"
-    detail_template = "The request body is not valid JSON: {reason}."
-    action = "Send one JSON object in UTF-8."
+    detail_template = (
+        'The request body is not valid JSON: {reason}.'
+    )
+    action = (
+        'Send one JSON object in UTF-8.'
+    )
     retry = "no"
 
     def __init__(self, *, reason: Any, **shown: Any) -> None:
@@ -25,8 +29,12 @@ class PathNotUnicode(SimpulError):
     code = "path_not_unicode"
     status = 400
     title = "The path is not UTF-8"
-    detail_template = "The percent-encoded name in the path does not decode to UTF-8."
-    action = "Percent-encode the UTF-8 bytes of the name."
+    detail_template = (
+        'The percent-encoded name in the path does not decode to UTF-8.'
+    )
+    action = (
+        'Percent-encode the UTF-8 bytes of the name.'
+    )
     retry = "no"
 
     def __init__(self, **shown: Any) -> None:
@@ -39,8 +47,12 @@ class NotFound(SimpulError):
     code = "not_found"
     status = 404
     title = "No such endpoint"
-    detail_template = "Nothing answers at {path}."
-    action = "GET /openapi.json lists every endpoint."
+    detail_template = (
+        'Nothing answers at {path}.'
+    )
+    action = (
+        'GET /openapi.json lists every endpoint.'
+    )
     retry = "no"
 
     def __init__(self, *, path: Any, **shown: Any) -> None:
@@ -53,8 +65,12 @@ class MethodNotAllowed(SimpulError):
     code = "method_not_allowed"
     status = 405
     title = "Wrong method"
-    detail_template = "{path} does not answer {method}; it answers {allowed}."
-    action = "Use one of the methods named in the Allow header."
+    detail_template = (
+        '{path} does not answer {method}; it answers {allowed}.'
+    )
+    action = (
+        'Use one of the methods named in the Allow header.'
+    )
     retry = "no"
 
     def __init__(self, *, path: Any, method: Any, allowed: Any, **shown: Any) -> None:
@@ -67,8 +83,12 @@ class BodyTooLarge(SimpulError):
     code = "body_too_large"
     status = 413
     title = "The body is too large"
-    detail_template = "The request body exceeds {limit_bytes} bytes."
-    action = "Send less in one request: split the batch, or store the payload elsewhere and send its address."
+    detail_template = (
+        'The request body exceeds {limit_bytes} bytes.'
+    )
+    action = (
+        'Send less in one request: split the batch, or store the payload elsewhere and send its address.'
+    )
     retry = "no"
 
     def __init__(self, *, limit_bytes: Any, **shown: Any) -> None:
@@ -81,8 +101,12 @@ class PayloadTooLarge(SimpulError):
     code = "payload_too_large"
     status = 413
     title = "The payload is too large"
-    detail_template = "{field} has {size_bytes} bytes; the limit is {limit_bytes}."
-    action = "Store the payload elsewhere and send its address."
+    detail_template = (
+        '{field} has {size_bytes} bytes; the limit is {limit_bytes}.'
+    )
+    action = (
+        'Store the payload elsewhere and send its address.'
+    )
     retry = "no"
 
     def __init__(self, *, field: Any, size_bytes: Any, limit_bytes: Any, **shown: Any) -> None:
@@ -95,8 +119,12 @@ class FieldInvalid(SimpulError):
     code = "field_invalid"
     status = 422
     title = "A field has a value that cannot be used"
-    detail_template = "{field}: {reason}."
-    action = "Correct the named field; nothing was changed."
+    detail_template = (
+        '{field}: {reason}.'
+    )
+    action = (
+        'Correct the named field; nothing was changed.'
+    )
     retry = "no"
 
     def __init__(self, *, field: Any, reason: Any, **shown: Any) -> None:
@@ -109,8 +137,12 @@ class FieldMissing(SimpulError):
     code = "field_missing"
     status = 422
     title = "A required field is absent"
-    detail_template = "{field} is required."
-    action = "Send the named field; nothing was changed."
+    detail_template = (
+        '{field} is required.'
+    )
+    action = (
+        'Send the named field; nothing was changed.'
+    )
     retry = "no"
 
     def __init__(self, *, field: Any, **shown: Any) -> None:
@@ -123,8 +155,12 @@ class FieldUnknown(SimpulError):
     code = "field_unknown"
     status = 422
     title = "A field is not known here"
-    detail_template = "{field} is not a field of this request."
-    action = "Correct its spelling or leave it out; nothing was changed."
+    detail_template = (
+        '{field} is not a field of this request.'
+    )
+    action = (
+        'Correct its spelling or leave it out; nothing was changed.'
+    )
     retry = "no"
 
     def __init__(self, *, field: Any, **shown: Any) -> None:
@@ -137,8 +173,12 @@ class RequestIdReused(SimpulError):
     code = "request_id_reused"
     status = 422
     title = "A request id was used for two different requests"
-    detail_template = "request_id {request_id} already names a request with other contents."
-    action = "Use a new request_id for each new request, and the same one only to retry the very same request."
+    detail_template = (
+        'request_id {request_id} already names a request with other contents.'
+    )
+    action = (
+        'Use a new request_id for each new request, and the same one only to retry the very same request.'
+    )
     retry = "no"
 
     def __init__(self, *, request_id: Any, **shown: Any) -> None:
@@ -151,8 +191,12 @@ class LockHeld(SimpulError):
     code = "lock_held"
     status = 409
     title = "The lock is held"
-    detail_template = "{resource} is held in {held_mode} mode by {holder_count} other request(s)."
-    action = "Wait longer with a larger timeout, or try again when expires_in_ms of the holders has passed."
+    detail_template = (
+        '{resource} is held in {held_mode} mode by {holder_count} other request(s).'
+    )
+    action = (
+        'Wait longer with a larger timeout, or try again when expires_in_ms of the holders has passed.'
+    )
     retry = "later"
 
     def __init__(self, *, resource: Any, held_mode: Any, holder_count: Any, **shown: Any) -> None:
@@ -165,8 +209,12 @@ class LockNotHeld(SimpulError):
     code = "lock_not_held"
     status = 409
     title = "The lock is not held by this owner"
-    detail_template = "{owner} does not hold {resource}: it never did, released it, or its lease ended."
-    action = "Stop the work that the lock protected if it is still running; acquire again to continue."
+    detail_template = (
+        '{owner} does not hold {resource}: it never did, released it, or its lease ended.'
+    )
+    action = (
+        'Stop the work that the lock protected if it is still running; acquire again to continue.'
+    )
     retry = "no"
 
     def __init__(self, *, owner: Any, resource: Any, **shown: Any) -> None:
@@ -179,8 +227,12 @@ class LockLost(SimpulError):
     code = "lock_lost"
     status = 409
     title = "The lease ended before it was renewed"
-    detail_template = "{owner} no longer holds {resource} with token {token}."
-    action = "Stop the protected work now, then acquire again. Renew at a third of ttl_ms."
+    detail_template = (
+        '{owner} no longer holds {resource} with token {token}.'
+    )
+    action = (
+        'Stop the protected work now, then acquire again. Renew at a third of ttl_ms.'
+    )
     retry = "no"
 
     def __init__(self, *, owner: Any, resource: Any, token: Any, **shown: Any) -> None:
@@ -194,9 +246,11 @@ class LockReleased(SimpulError):
     status = 409
     title = "The lock granted to this request_id was released since"
     detail_template = (
-        "This request_id was granted {resource} with token {token}, which has been released or has expired."
+        'This request_id was granted {resource} with token {token}, which has been released or has expired.'
     )
-    action = "Acquire again with a new request_id."
+    action = (
+        'Acquire again with a new request_id.'
+    )
     retry = "no"
 
     def __init__(self, *, resource: Any, token: Any, **shown: Any) -> None:
@@ -209,8 +263,12 @@ class LockHoldersFull(SimpulError):
     code = "lock_holders_full"
     status = 409
     title = "The lock has too many shared holders"
-    detail_template = "{resource} already has {limit} shared holders."
-    action = "Try again when some have released it."
+    detail_template = (
+        '{resource} already has {limit} shared holders.'
+    )
+    action = (
+        'Try again when some have released it.'
+    )
     retry = "later"
 
     def __init__(self, *, resource: Any, limit: Any, **shown: Any) -> None:
@@ -223,8 +281,12 @@ class TokenStale(SimpulError):
     code = "token_stale"
     status = 409
     title = "The token is not the one of the current hold"
-    detail_template = "{owner} holds {resource} with another token than {token}."
-    action = "Another process uses the same owner name, or this one acquired again: use the token of the latest grant."
+    detail_template = (
+        '{owner} holds {resource} with another token than {token}.'
+    )
+    action = (
+        'Another process uses the same owner name, or this one acquired again: use the token of the latest grant.'
+    )
     retry = "no"
 
     def __init__(self, *, owner: Any, resource: Any, token: Any, **shown: Any) -> None:
@@ -237,8 +299,12 @@ class LockWaitersFull(SimpulError):
     code = "lock_waiters_full"
     status = 503
     title = "Too many requests wait for locks on this node"
-    detail_template = "{limit} requests already wait on this node."
-    action = "Try again after Retry-After, or ask another node."
+    detail_template = (
+        '{limit} requests already wait on this node.'
+    )
+    action = (
+        'Try again after Retry-After, or ask another node.'
+    )
     retry = "later"
 
     def __init__(self, *, limit: Any, **shown: Any) -> None:
@@ -251,8 +317,12 @@ class NodeStopping(SimpulError):
     code = "node_stopping"
     status = 503
     title = "This node is stopping"
-    detail_template = "The node is shutting down and gave up waiting for {resource}. Nothing was granted."
-    action = "Ask another node."
+    detail_template = (
+        'The node is shutting down and gave up waiting for {resource}. Nothing was granted.'
+    )
+    action = (
+        'Ask another node.'
+    )
     retry = "later"
 
     def __init__(self, *, resource: Any, **shown: Any) -> None:
@@ -265,8 +335,12 @@ class AlreadyAcked(SimpulError):
     code = "already_acked"
     status = 409
     title = "The message is not in the queue"
-    detail_template = "Topic {topic} has no message {id}: it was acknowledged already, or it never existed."
-    action = "Nothing needs to be done if this is a repeated ack; otherwise check topic and id."
+    detail_template = (
+        'Topic {topic} has no message {id}: it was acknowledged already, or it never existed.'
+    )
+    action = (
+        'Nothing needs to be done if this is a repeated ack; otherwise check topic and id.'
+    )
     retry = "no"
 
     def __init__(self, *, topic: Any, id: Any, **shown: Any) -> None:
@@ -280,9 +354,11 @@ class ReceiptExpired(SimpulError):
     status = 409
     title = "The visibility timeout passed"
     detail_template = (
-        "Message {id} of topic {topic} is no longer in flight for this receipt: its visibility timeout passed."
+        'Message {id} of topic {topic} is no longer in flight for this receipt: its visibility timeout passed.'
     )
-    action = "Discard this delivery: the message goes to the next consumer. Extend earlier, or consume with a larger visibility_ms."
+    action = (
+        'Discard this delivery: the message goes to the next consumer. Extend earlier, or consume with a larger visibility_ms.'
+    )
     retry = "no"
 
     def __init__(self, *, id: Any, topic: Any, **shown: Any) -> None:
@@ -295,8 +371,12 @@ class ReceiptSuperseded(SimpulError):
     code = "receipt_superseded"
     status = 409
     title = "The message was delivered again since"
-    detail_template = "Message {id} of topic {topic} was delivered again after this receipt, or Redis lost data since."
-    action = "Discard this delivery: only the latest receipt counts."
+    detail_template = (
+        'Message {id} of topic {topic} was delivered again after this receipt, or Redis lost data since.'
+    )
+    action = (
+        'Discard this delivery: only the latest receipt counts.'
+    )
     retry = "no"
 
     def __init__(self, *, id: Any, topic: Any, **shown: Any) -> None:
@@ -309,8 +389,12 @@ class VersionMismatch(SimpulError):
     code = "version_mismatch"
     status = 412
     title = "The value changed since it was read"
-    detail_template = "{key} has version {version}, not {if_version}."
-    action = "Read the key again, decide again, and put with the new version."
+    detail_template = (
+        '{key} has version {version}, not {if_version}.'
+    )
+    action = (
+        'Read the key again, decide again, and put with the new version.'
+    )
     retry = "no"
 
     def __init__(self, *, key: Any, version: Any, if_version: Any, **shown: Any) -> None:
@@ -323,8 +407,12 @@ class StoreUnavailable(SimpulError):
     code = "store_unavailable"
     status = 503
     title = "Redis cannot be reached"
-    detail_template = "This node has no connection to Redis at {address}: {reason}. The request was not sent."
-    action = "Try again after Retry-After; if it lasts, check that Redis runs and that REDIS_URL is right."
+    detail_template = (
+        'This node has no connection to Redis at {address}: {reason}. The request was not sent.'
+    )
+    action = (
+        'Try again after Retry-After; if it lasts, check that Redis runs and that REDIS_URL is right.'
+    )
     retry = "later"
 
     def __init__(self, *, address: Any, reason: Any, **shown: Any) -> None:
@@ -337,8 +425,12 @@ class StoreBusy(SimpulError):
     code = "store_busy"
     status = 503
     title = "Too many calls wait for Redis"
-    detail_template = "{limit} calls already wait for Redis on this node. The request was not sent."
-    action = "Try again after Retry-After, or ask another node."
+    detail_template = (
+        '{limit} calls already wait for Redis on this node. The request was not sent.'
+    )
+    action = (
+        'Try again after Retry-After, or ask another node.'
+    )
     retry = "later"
 
     def __init__(self, *, limit: Any, **shown: Any) -> None:
@@ -351,8 +443,12 @@ class StoreLoading(SimpulError):
     code = "store_loading"
     status = 503
     title = "Redis is loading its data"
-    detail_template = "Redis is reading its data from disk after a restart. Nothing was changed."
-    action = "Try again after Retry-After."
+    detail_template = (
+        'Redis is reading its data from disk after a restart. Nothing was changed.'
+    )
+    action = (
+        'Try again after Retry-After.'
+    )
     retry = "later"
 
     def __init__(self, **shown: Any) -> None:
@@ -365,8 +461,12 @@ class StoreOutOfMemory(SimpulError):
     code = "store_out_of_memory"
     status = 503
     title = "Redis is out of memory"
-    detail_template = "Redis refused the write because maxmemory is reached. Nothing was changed."
-    action = "Raise maxmemory, or let consumers and cache lifetimes free some; keep maxmemory-policy noeviction."
+    detail_template = (
+        'Redis refused the write because maxmemory is reached. Nothing was changed.'
+    )
+    action = (
+        'Raise maxmemory, or let consumers and cache lifetimes free some; keep maxmemory-policy noeviction.'
+    )
     retry = "later"
 
     def __init__(self, **shown: Any) -> None:
@@ -379,8 +479,12 @@ class StoreReadOnly(SimpulError):
     code = "store_read_only"
     status = 503
     title = "Redis does not accept writes"
-    detail_template = "The Redis server refused the write ({reason}). Nothing was changed."
-    action = "Try again after Retry-After; if it lasts, point REDIS_URL at the primary or mend its disk."
+    detail_template = (
+        'The Redis server refused the write ({reason}). Nothing was changed.'
+    )
+    action = (
+        'Try again after Retry-After; if it lasts, point REDIS_URL at the primary or mend its disk.'
+    )
     retry = "later"
 
     def __init__(self, *, reason: Any, **shown: Any) -> None:
@@ -393,9 +497,11 @@ class StoreRefused(SimpulError):
     code = "store_refused"
     status = 503
     title = "Redis refused the call"
-    detail_template = "Redis answered: {reason}."
+    detail_template = (
+        'Redis answered: {reason}.'
+    )
     action = (
-        "An operator must look: permissions, a server without scripting, or data of another program under our keys."
+        'An operator must look: permissions, a server without scripting, or data of another program under our keys.'
     )
     retry = "no"
 
@@ -409,8 +515,12 @@ class OutcomeUnknown(SimpulError):
     code = "outcome_unknown"
     status = 504
     title = "Redis was lost before it answered"
-    detail_template = "The request was sent, but {reason}. It may or may not have taken effect."
-    action = "Repeat it with the same request_id, which never does it twice; without one, read the state first."
+    detail_template = (
+        'The request was sent, but {reason}. It may or may not have taken effect.'
+    )
+    action = (
+        'Repeat it with the same request_id, which never does it twice; without one, read the state first.'
+    )
     retry = "same-id"
 
     def __init__(self, *, reason: Any, **shown: Any) -> None:
@@ -424,9 +534,11 @@ class FenceMissing(SimpulError):
     status = 503
     title = "Redis lost its data"
     detail_template = (
-        "The fence or a counter of partition {partition} is missing: Redis has lost data. Nothing was changed."
+        'The fence or a counter of partition {partition} is missing: Redis has lost data. Nothing was changed.'
     )
-    action = "Try again after Retry-After while the nodes install a new generation."
+    action = (
+        'Try again after Retry-After while the nodes install a new generation.'
+    )
     retry = "later"
 
     def __init__(self, *, partition: Any, **shown: Any) -> None:
@@ -439,8 +551,12 @@ class FenceStale(SimpulError):
     code = "fence_stale"
     status = 503
     title = "This node is behind the cluster"
-    detail_template = "Redis is fenced for {seen}; this node works with {fence}. Nothing was changed."
-    action = "Try again after Retry-After or ask another node; if it lasts, this node runs another version: upgrade it."
+    detail_template = (
+        'Redis is fenced for {seen}; this node works with {fence}. Nothing was changed.'
+    )
+    action = (
+        'Try again after Retry-After or ask another node; if it lasts, this node runs another version: upgrade it.'
+    )
     retry = "later"
 
     def __init__(self, *, seen: Any, fence: Any, **shown: Any) -> None:
@@ -453,8 +569,12 @@ class InternalError(SimpulError):
     code = "internal_error"
     status = 500
     title = "A defect in Simpul"
-    detail_template = "The request failed in a way that is not foreseen. It may or may not have taken effect."
-    action = "Please report the line that this node logged, with its reference {reference}."
+    detail_template = (
+        'The request failed in a way that is not foreseen. It may or may not have taken effect.'
+    )
+    action = (
+        'Please report the line that this node logged, with its reference {reference}.'
+    )
     retry = "same-id"
 
     def __init__(self, **shown: Any) -> None:

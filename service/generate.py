@@ -8,7 +8,13 @@ HTTP endpoint table   -> docs/api_spec.yaml
 
 from pathlib import Path
 
-from service.store.bundle import sources_dir
+import yaml
+
+from service.config import SETTINGS
+from service.http.app import OPERATIONS
+from service.http.openapi import document
+from service.http.pages import PAGES
+from service.store.bundle import ScriptSet, shipped, sources_dir
 from service.store.registry import ErrorEntry, read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,12 +60,55 @@ def errors_page(entries: tuple[ErrorEntry, ...]) -> str:
     return "".join(parts)
 
 
+def scripts_page(script_set: ScriptSet) -> str:
+    parts = [
+        "# Scripts\n\nEvery operation is one of these. `simpul scripts` lists them with their SHA, `simpul evalsha NAME`\n"
+        "prints the `redis-cli` line that runs one. The words are those of the headers in `lua/`, which tests hold\n"
+        "equal to the code. Made by `make generate`.\n"
+    ]
+    for script in script_set.scripts.values():
+        parts.append(f"\n## {script.name}\n\n{script.summary.capitalize()}\n\n{script.promises}\n\n")
+        for title, arguments in (("KEYS", script.keys), ("ARGV", script.args)):
+            parts.append(f"| {title} | name | meaning |\n|---|---|---|\n")
+            for number, argument in enumerate(arguments, 1):
+                parts.append(f"| {number}{'+' * argument.repeats} | {argument.name} | {argument.about} |\n")
+            parts.append("\n")
+        parts.append("| reply | fields | meaning |\n|---|---|---|\n")
+        for reply in script.replies:
+            fields = f"`{reply.fields}`" if reply.fields else ""
+            about = reply.about.replace("|", "or")
+            parts.append(f"| {reply.code} | {fields.replace('|', ' ')} | {about} |\n")
+        parts.append(f"\nComplexity: {script.complexity}. Retry: {script.retry}.\n")
+    return "".join(parts)
+
+
+def configuration_page() -> str:
+    parts = [
+        "# Configuration\n\nA node reads its settings once, from the environment. `simpul config` prints them with their\n"
+        "present values. A value that cannot be used ends the start with a line that names it.\nMade from "
+        "`service/config.py` by `make generate`.\n\n| variable | default | unit | accepts | meaning and danger |\n"
+        "|---|---|---|---|---|\n"
+    ]
+    for setting in SETTINGS:
+        default = f"`{setting.default}`" if setting.default else "empty"
+        parts.append(f"| `{setting.env}` | {default} | {setting.unit} | {setting.accepts} | {setting.about} |\n")
+    return "".join(parts)
+
+
+def api_document() -> str:
+    text = yaml.safe_dump(document(OPERATIONS, PAGES), sort_keys=False, width=120, allow_unicode=True)
+    return f"# Made from service/http by `make generate`; served as JSON at /openapi.json.\n{text}"
+
+
 def generated() -> dict[Path, str]:
     """Every generated file and what it must contain now."""
     entries = read(sources_dir() / "errors.toml")
     return {
         ROOT / "service/error_registry.py": error_classes(entries),
         ROOT / "docs/reference/errors.md": errors_page(entries),
+        ROOT / "docs/reference/scripts.md": scripts_page(shipped()),
+        ROOT / "docs/reference/configuration.md": configuration_page(),
+        ROOT / "docs/api_spec.yaml": api_document(),
     }
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from service.config import Config
 
@@ -39,7 +40,7 @@ class LineFormatter(logging.Formatter):
             self._paint(_DIM, self.formatTime(record, self.datefmt)),
             self._paint(_speaker_colour(self._speaker), self._speaker),
             self._paint(_LEVEL_COLOURS.get(level, ""), f"{level:<5}"),
-            self._paint(_DIM, f"{area:<6}"),
+            self._paint(_DIM, f"{area:<9}"),
             message,
         ]
         return " ".join(columns) + self._traceback(record)
@@ -84,6 +85,15 @@ def wants_colour(choice: str, stream: TextIO, env: Mapping[str, str]) -> bool:
     if choice != "auto":
         return choice == "always"
     return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user_and_host = f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"
+    return parts._replace(netloc=user_and_host).geturl()
 
 
 def _speaker_colour(speaker: str) -> str:

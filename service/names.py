@@ -9,7 +9,14 @@ import msgspec
 from service.error_registry import FieldInvalid
 from service.limits import NAME_BYTES_MAX
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES_MAX)]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=NAME_BYTES_MAX,
+        extra_json_schema={"pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"},
+    ),
+]
 """Decoding checks the length in characters; `encode_name` the rest."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")

@@ -1,12 +1,12 @@
 """Which node leads, as /raft/state tells it."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from service.config import Config
 
 
 class Leadership(NamedTuple):
-    role: str
+    role: Literal["leader", "follower", "candidate"]
     term: int
     leader_url: str
 

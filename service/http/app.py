@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from service.http import cache, lock, queue
 from service.http.context import Context
 from service.http.hot import HotEndpoint, unforeseen
 from service.http.openapi import document
-from service.http.pages import refuse, routes
+from service.http.pages import PAGES, refuse, routes
 
 OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS)
 
@@ -37,7 +38,7 @@ class Application(Starlette):
         super().__init__(
             routes=[
                 *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self._hot.items()),
-                *routes(context, document()),
+                *routes(context, msgspec.json.encode(document(OPERATIONS, PAGES))),
             ],
             exception_handlers={SimpulError: _refused, HTTPException: _not_routed, Exception: _defect},
             lifespan=lifespan,

@@ -1,24 +1,146 @@
 """Everything that is read with GET: state of locks and topics, the node's health, its scripts, the API document."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from service.decisions import leadership
-from service.error_registry import BY_CODE, NotFound, PathNotUnicode
+from service.error_registry import BY_CODE, FieldInvalid, NotFound, PathNotUnicode, StoreUnavailable
 from service.errors import SimpulError
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.problem import problem
+from service.lock import LockState
+from service.queue import TopicState
 
 
-def json(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+class Health(msgspec.Struct):
+    ok: Literal[True]
+    node: str
+
+
+class Ready(msgspec.Struct):
+    ready: Literal[True]
+    node: str
+    redis: str
+
+
+class ScriptLine(msgspec.Struct):
+    sha: str
+    summary: str
+
+
+class ScriptsPage(msgspec.Struct):
+    version: str
+    fence: str
+    scripts: dict[str, ScriptLine]
+
+
+class Peer(msgspec.Struct, rename={"is_self": "self"}):
+    is_self: bool
+
+
+class RaftState(msgspec.Struct):
+    node: str
+    role: Literal["leader", "follower", "candidate"]
+    term: int
+    leader: str
+    leader_url: str
+    generation: int
+    script_set: str
+    peers: dict[str, Peer]
+
+
+class Explanation(msgspec.Struct):
+    code: str
+    status: int
+    title: str
+    detail: str
+    action: str
+    retry: str
+
+
+class Page(NamedTuple):
+    """One GET endpoint; a `reply` that is a string is a media type other than JSON."""
+
+    path: str
+    summary: str
+    reply: type[msgspec.Struct] | str
+    read: Callable[[Context, Request], Awaitable[msgspec.Struct]] | None
+    errors: tuple[type[SimpulError], ...] = ()
+
+
+async def _lock(context: Context, request: Request) -> LockState:
+    return await context.locks.inspect(name_in_path(request, "/lock/"))
+
+
+async def _topic(context: Context, request: Request) -> TopicState:
+    return await context.queues.inspect(name_in_path(request, "/queue/"))
+
+
+async def _health(context: Context, _: Request) -> Health:
+    return Health(True, context.config.node_id)
+
+
+async def _ready(context: Context, _: Request) -> Ready:
+    if not context.link.is_up:
+        raise context.link.refusal
+    if not context.subscriber.is_up:
+        raise StoreUnavailable(address=context.link.address, reason="the subscription is not up yet")
+    return Ready(True, context.config.node_id, str(context.link.incarnation))
+
+
+async def _scripts(context: Context, _: Request) -> ScriptsPage:
+    script_set = context.scripts.script_set
+    lines = {name: ScriptLine(script.sha, script.summary) for name, script in script_set.scripts.items()}
+    return ScriptsPage(script_set.version, context.generation.fence.decode(), lines)
+
+
+async def _raft_state(context: Context, _: Request) -> RaftState:
+    config = context.config
+    role, term, leader_url = leadership.configured(config)
+    peers = {url: Peer(url == config.self_url) for url in config.members}
+    script_set = context.scripts.script_set.version
+    return RaftState(config.node_id, role, term, leader_url, leader_url, context.generation.number, script_set, peers)
+
+
+async def _explain(_: Context, request: Request) -> Explanation:
+    error = BY_CODE.get(request.path_params["code"])
+    if error is None:
+        raise NotFound(path=request.url.path)
+    return Explanation(error.code, error.status, error.title, error.detail_template, error.action, error.retry)
+
+
+PAGES = (
+    Page("/lock/{resource}", "Who holds a resource now.", LockState, _lock, (FieldInvalid, PathNotUnicode)),
+    Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
+    Page("/health", "The node answers; says nothing about Redis.", Health, _health),
+    Page("/livez", "The process lives: restart it when this fails.", Health, _health),
+    Page("/readyz", "The node can do its work: send it traffic.", Ready, _ready, (StoreUnavailable,)),
+    Page("/metrics", "Prometheus text.", "text/plain", None),
+    Page("/scripts", "The script set of this node, and the fence it works with.", ScriptsPage, _scripts),
+    Page("/raft/state", "Role, term and leader as this node knows them.", RaftState, _raft_state),
+    Page("/problems/{code}", "What an error code means and what to do.", Explanation, _explain, (NotFound,)),
+    Page("/openapi.json", "This document.", "application/json", None),
+)
+
+
+class _RestOfPath(StringConvertor):
+    """Like Starlette's `path`, but a line break is part of the name too, so that it is refused as a name."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("rest", _RestOfPath())
+
+_TAKES_REST_OF_PATH = {"/lock/{resource}": "/lock/{resource:rest}", "/queue/{topic}": "/queue/{topic:rest}"}
 
 
 def refuse(error: SimpulError) -> Response:
@@ -38,75 +160,25 @@ def name_in_path(request: Request, before: str) -> str:
 def routes(context: Context, openapi: bytes) -> list[Route]:
     made = registry(context)
 
-    async def lock(request: Request) -> Response:
-        return json(await context.locks.inspect(name_in_path(request, "/lock/")))
-
-    async def topic(request: Request) -> Response:
-        return json(await context.queues.inspect(name_in_path(request, "/queue/")))
-
-    async def health(_: Request) -> Response:
-        return json({"ok": True, "node": context.config.node_id})
-
-    async def ready(_: Request) -> Response:
-        if not context.link.is_up:
-            return refuse(context.link.refusal)
-        return json({"ready": True, "node": context.config.node_id, "redis": str(context.link.incarnation)})
-
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(made), media_type=CONTENT_TYPE_LATEST)
-
-    async def scripts(_: Request) -> Response:
-        return json(scripts_page(context))
-
-    async def raft_state(_: Request) -> Response:
-        return json(raft_page(context))
 
     async def api(_: Request) -> Response:
         return Response(openapi, media_type="application/json")
 
-    async def explain(request: Request) -> Response:
-        error = BY_CODE.get(request.path_params["code"])
-        if error is None:
-            raise NotFound(path=request.url.path)
-        words = {"code": error.code, "status": error.status, "title": error.title, "detail": error.detail_template}
-        return json({**words, "action": error.action, "retry": error.retry})
-
-    paths = {
-        "/health": health,
-        "/livez": health,
-        "/readyz": ready,
-        "/metrics": metrics,
-        "/scripts": scripts,
-        "/raft/state": raft_state,
-        "/openapi.json": api,
-        "/problems/{code}": explain,
-        "/lock/{resource:path}": lock,
-        "/queue/{topic:path}": topic,
-    }
-    return [Route(path, endpoint, methods=["GET"]) for path, endpoint in paths.items()]
+    texts = {"/metrics": metrics, "/openapi.json": api}
+    return [
+        Route(_TAKES_REST_OF_PATH.get(page.path, page.path), texts.get(page.path) or _endpoint(page, context))
+        for page in PAGES
+    ]
 
 
-def scripts_page(context: Context) -> dict[str, Any]:
-    script_set = context.scripts.script_set
-    return {
-        "version": script_set.version,
-        "fence": context.generation.fence.decode(),
-        "scripts": {
-            name: {"sha": script.sha, "summary": script.summary} for name, script in script_set.scripts.items()
-        },
-    }
+def _endpoint(page: Page, context: Context) -> Callable[[Request], Awaitable[Response]]:
+    read = page.read
+    if read is None:
+        raise TypeError(f"{page.path} has nothing to read")
 
+    async def endpoint(request: Request) -> Response:
+        return Response(msgspec.json.encode(await read(context, request)), media_type="application/json")
 
-def raft_page(context: Context) -> dict[str, Any]:
-    config = context.config
-    role, term, leader_url = leadership.configured(config)
-    return {
-        "node": config.node_id,
-        "role": role,
-        "term": term,
-        "leader": leader_url,
-        "leader_url": leader_url,
-        "generation": context.generation.number,
-        "script_set": context.scripts.script_set.version,
-        "peers": {url: {"self": url == config.self_url} for url in config.members},
-    }
+    return endpoint

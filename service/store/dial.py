@@ -8,7 +8,6 @@ import asyncio
 from typing import Any, cast
 
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -21,7 +20,7 @@ class DialError(Exception):
 class Line:
     """An established connection. `attach` ends redis-py's use of it for ever."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def execute(self, *parts: Any) -> Any:
@@ -34,7 +33,7 @@ class Line:
 
     @property
     def transport(self) -> asyncio.Transport:
-        writer = cast("asyncio.StreamWriter", self._connection._writer)
+        writer = self._connection._writer
         return cast("asyncio.Transport", writer.transport)
 
     def close(self) -> None:
@@ -43,7 +42,7 @@ class Line:
 
 async def dial(url: str, *, client_name: str, timeout_s: float) -> Line:
     """Connect and authenticate. Raises DialError."""
-    pool = ConnectionPool.from_url(
+    untyped_pool: Any = ConnectionPool.from_url(
         url,
         protocol=2,
         client_name=client_name,
@@ -51,7 +50,7 @@ async def dial(url: str, *, client_name: str, timeout_s: float) -> Line:
         socket_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
-    connection = pool.make_connection()
+    connection = untyped_pool.make_connection()
     try:
         async with asyncio.timeout(timeout_s):
             await connection.connect()

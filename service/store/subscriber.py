@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import hiredis
 
@@ -100,7 +101,8 @@ class Subscriber:
         transport = line.transport
         try:
             transport.set_protocol(ear)
-            transport.write(hiredis.pack_command(("SUBSCRIBE", *self._handlers)))
+            parts: Any = (b"SUBSCRIBE", *self._handlers)
+            transport.write(hiredis.pack_command(parts))
             async with asyncio.timeout(self._timeout_s):
                 await ear.subscribed.wait()
             self.is_up = True

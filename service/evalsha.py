@@ -1,0 +1,282 @@
+"""The redis-cli line that runs one script by hand, with the keys and the fence a node would send.
+
+What a script needs is read from its header; this module knows only how a header's words become keys and values.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from service.config import Config
+from service.keys import PARTITIONS, Keys, Partition
+from service.limits import LEASE_MS_DEFAULT, NAME_BYTES_MAX, VISIBILITY_MS_DEFAULT
+from service.store.bundle import Argument, LuaScript, ScriptSet
+
+
+class EvalshaError(Exception):
+    """The line cannot be made; the message says what this script accepts."""
+
+
+class Place(NamedTuple):
+    """What a key is made from."""
+
+    partition: Partition
+    name: bytes
+    request_id: bytes
+
+
+KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
+    "fence": lambda place: place.partition.fence,
+    "installed": lambda place: place.partition.fence,
+    "tokens": lambda place: place.partition.tokens,
+    "versions": lambda place: place.partition.versions,
+    "outcome": lambda place: place.partition.outcome + place.request_id,
+    "lock": lambda place: place.partition.lock + place.name,
+    "readers": lambda place: place.partition.readers + place.name,
+    "messages": lambda place: place.partition.messages + place.name,
+    "ready": lambda place: place.partition.ready + place.name,
+    "delayed": lambda place: place.partition.delayed + place.name,
+    "inflight": lambda place: place.partition.inflight + place.name,
+    "entry": lambda place: place.partition.cache + place.name,
+}
+"""Every key name a script header may use; a test fails for a script with another one."""
+
+_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key", "fence": "partition"}
+_RECEIPT_PARTS = ("generation", "attempt", "id")
+_JSON_ARGS = ("data", "value")
+_GENERATION_BITS = 36
+_OFFLINE_GENERATION = 1
+
+_DEFAULTS: Mapping[str, str] = {
+    "mode": "exclusive",
+    "delay_ms": "0",
+    "max": "1",
+    "visibility_ms": str(VISIBILITY_MS_DEFAULT),
+    "ttl_ms": str(LEASE_MS_DEFAULT),
+}
+"""For arguments whose header names no default of its own ("empty = …", "0 = …")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One script call, ready to be written down."""
+
+    script: LuaScript
+    keys: tuple[bytes, ...]
+    args: tuple[bytes, ...]
+    partition: Partition
+    fence: str
+
+    def evalsha_line(self, redis_url: str) -> str:
+        return _line(redis_url, ["EVALSHA", self.script.sha, str(len(self.keys)), *_texts(self.keys + self.args)])
+
+    def debugger_line(self, redis_url: str, folder: Path) -> str:
+        """For redis-cli's Lua debugger, which runs a flattened file on a fork of the data and keeps no change."""
+        file = str(folder / f"{self.script.name}.lua")
+        return _line(redis_url, ["--ldb", "--eval", file, *_texts(self.keys), ",", *_texts(self.args)])
+
+
+def invocation(
+    script_set: ScriptSet,
+    name: str,
+    words: Iterable[str],
+    config: Config,
+    read_fence: Callable[[Partition], str] | None,
+) -> Invocation:
+    """Make the call that `name` with these `field=value` words means.
+
+    `read_fence` asks Redis for a partition's fence; None puts a placeholder in its place. Raises EvalshaError.
+    """
+    script = script_set.scripts.get(name)
+    if script is None:
+        raise EvalshaError(f"there is no script {name!r}; there are {', '.join(script_set.scripts)}")
+    given = _parse(script, words)
+    keys = Keys(config.cluster_name)
+    places = _places(script, keys, given)
+    partition = places[0].partition
+    fence = read_fence(partition) if read_fence else f"{_OFFLINE_GENERATION}.{script_set.version}"
+    known = _known_values(keys, config, given.get("fence", [fence])[0], bool(places[0].request_id))
+    return Invocation(script, _keys(script, places), _args(script, given, known), partition, fence)
+
+
+def usage(script: LuaScript) -> str:
+    """What a script accepts, from its header; optional words in brackets."""
+    place = _place_field(script)
+    lines = [f"  {place}={'0-' + str(PARTITIONS - 1) if place == 'partition' else '…'}"]
+    for argument in _asked(script):
+        default = _default(script, argument)
+        shown = f"{argument.name}=…" if default is None else f"[{argument.name}={default}]"
+        lines.append(f"  {shown:<28} {argument.about}")
+    if _takes_receipt(script):
+        lines.append(f"  {'receipt=…':<28} stands for generation, attempt and id")
+    if _has_outcome(script):
+        lines.append(f"  {'[request_id=]':<28} makes a repeat return the first outcome")
+    return "\n".join(lines)
+
+
+def _parse(script: LuaScript, words: Iterable[str]) -> dict[str, list[str]]:
+    """Words by field; a field that is sent once per item may be given several times."""
+    place = _place_field(script)
+    arguments = {argument.name: argument for argument in script.args}
+    accepted = {place, *arguments, *(["receipt"] if _takes_receipt(script) else [])}
+    accepted |= {"request_id"} if _has_outcome(script) else set()
+    repeating = {place} if script.keys[-1].repeats else set()
+    repeating |= {name for name, argument in arguments.items() if argument.repeats}
+    if repeating & set(_RECEIPT_PARTS):
+        repeating.add("receipt")
+    given: dict[str, list[str]] = {}
+    for word in words:
+        field, equals, value = word.partition("=")
+        if not equals or field not in accepted:
+            raise _misuse(script, f"{word!r} is not understood")
+        if field in given and field not in repeating:
+            raise _misuse(script, f"{field} is given twice")
+        if field in _JSON_ARGS and not _is_json(value):
+            raise _misuse(script, f"{field}={value} is not JSON; a text is written {field}='\"…\"'")
+        given.setdefault(field, []).append(value)
+    if "receipt" in given:
+        _split_receipts(script, given)
+    return given
+
+
+def _split_receipts(script: LuaScript, given: dict[str, list[str]]) -> None:
+    for field in _RECEIPT_PARTS:
+        if field in given:
+            raise _misuse(script, f"receipt already says {field}")
+    for receipt in given.pop("receipt"):
+        parts = receipt.split(".", 2)
+        if len(parts) != len(_RECEIPT_PARTS):
+            raise _misuse(script, f"receipt={receipt} is not a receipt; copy it as consume returned it")
+        for field, value in zip(_RECEIPT_PARTS, parts, strict=True):
+            given.setdefault(field, []).append(value)
+
+
+def _places(script: LuaScript, keys: Keys, given: Mapping[str, list[str]]) -> list[Place]:
+    field = _place_field(script)
+    request_id = given.get("request_id", [""])[0].encode()
+    names = given.get(field)
+    if not names:
+        raise _misuse(script, f"{field} is missing")
+    if field == "partition":
+        if not names[0].isascii() or not names[0].isdecimal() or int(names[0]) >= PARTITIONS:
+            raise _misuse(script, f"partition={names[0]} does not exist")
+        return [Place(keys.partitions[int(names[0])], b"", request_id)]
+    places = []
+    for name in names:
+        encoded = name.encode("utf-8", "surrogateescape")
+        if not 0 < len(encoded) <= NAME_BYTES_MAX:
+            raise _misuse(script, f"{field} has {len(encoded)} bytes, a name has 1 to {NAME_BYTES_MAX}")
+        places.append(Place(keys.partition_of(encoded), encoded, request_id))
+    for name, place in zip(names, places, strict=True):
+        if place.partition is not places[0].partition:
+            raise _misuse(
+                script,
+                f"{names[0]} lives in partition {places[0].partition.number} and {name} in {place.partition.number}; "
+                f"one call acts in one partition",
+            )
+    return places
+
+
+def _keys(script: LuaScript, places: list[Place]) -> tuple[bytes, ...]:
+    built: list[bytes] = []
+    for key in script.keys:
+        builder = KEY_BUILDERS.get(key.name)
+        if builder is None:
+            raise EvalshaError(f"{script.name} has a key {key.name!r}, which KEY_BUILDERS in service/evalsha.py lacks")
+        built += (builder(place) for place in (places if key.repeats else places[:1]))
+    return tuple(built)
+
+
+def _known_values(keys: Keys, config: Config, fence: str, has_request_id: bool) -> dict[str, str]:
+    """What a node fills in by itself."""
+    generation = fence.partition(".")[0]
+    return {
+        "fence": fence,
+        "fingerprint": "redis-cli" if has_request_id else "",
+        "keep_ms": str(config.outcome_keep_ms),
+        "channel": keys.invalidate_channel.decode(),
+        "wake_channel": keys.wake_channel.decode(),
+        "floor": str(int(generation) << _GENERATION_BITS) if generation.isdecimal() else "",
+    }
+
+
+def _args(script: LuaScript, given: Mapping[str, list[str]], known: Mapping[str, str]) -> tuple[bytes, ...]:
+    repeated = [argument for argument in script.args if argument.repeats]
+    items = max((len(given.get(argument.name, ())) for argument in repeated), default=0) or 1
+    values = [_value(script, argument, given, known, 0) for argument in script.args if not argument.repeats]
+    values += [_value(script, argument, given, known, item) for item in range(items) for argument in repeated]
+    return tuple(value.encode("utf-8", "surrogateescape") for value in values)
+
+
+def _value(
+    script: LuaScript, argument: Argument, given: Mapping[str, list[str]], known: Mapping[str, str], item: int
+) -> str:
+    values = given.get(argument.name, [])
+    if item < len(values):
+        return values[item]
+    default = known.get(argument.name, _default(script, argument))
+    if default is None or (values and argument.name == "id"):
+        which = f" of item {item + 1}" if item else ""
+        raise _misuse(script, f"{argument.name}{which} is missing")
+    return default
+
+
+def _default(script: LuaScript, argument: Argument) -> str | None:
+    """What the header says an absent value is, else ours, else none: then it must be given."""
+    if "empty = " in argument.about or "empty without" in argument.about:
+        return ""
+    if "0 = " in argument.about:
+        return "0"
+    return _DEFAULTS.get(argument.name)
+
+
+def _asked(script: LuaScript) -> list[Argument]:
+    ours = ("fence", "fingerprint", "keep_ms", "channel", "wake_channel", "floor")
+    return [argument for argument in script.args if argument.name not in ours]
+
+
+def _misuse(script: LuaScript, what: str) -> EvalshaError:
+    return EvalshaError(f"{what}. {script.name} takes:\n{usage(script)}")
+
+
+def _place_field(script: LuaScript) -> str:
+    return _PLACE_FIELD[script.name.partition(".")[0]]
+
+
+def _has_outcome(script: LuaScript) -> bool:
+    return any(key.name == "outcome" for key in script.keys)
+
+
+def _takes_receipt(script: LuaScript) -> bool:
+    return {argument.name for argument in script.args}.issuperset(_RECEIPT_PARTS)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(values: Iterable[bytes]) -> list[str]:
+    return [value.decode("utf-8", "surrogateescape") for value in values]
+
+
+def _line(redis_url: str, words: list[str]) -> str:
+    return shlex.join(["redis-cli", *_server(redis_url), *words])
+
+
+def _server(redis_url: str) -> list[str]:
+    """How redis-cli reaches it. A password stays out of the line, and so out of the shell's history."""
+    parts = urlsplit(redis_url)
+    if parts.scheme == "unix":
+        return ["-s", parts.path]
+    user_and_host = parts.netloc.rpartition("@")
+    user = user_and_host[0].partition(":")[0]
+    host = f"{user}@{user_and_host[2]}" if user else user_and_host[2]
+    return ["-u", parts._replace(netloc=host, query="", fragment="").geturl()]

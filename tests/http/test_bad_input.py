@@ -1,0 +1,230 @@
+"""Whatever is sent, the answer is a 4xx problem that names what is wrong, and nothing is changed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service import limits
+from tests.support import NodeProcess, RedisServer, cluster, redis_server
+
+GOOD: dict[str, dict[str, Any]] = {
+    "/lock/acquire": {"resource": "r", "owner": "o", "timeout": 0},
+    "/lock/release": {"resource": "r", "owner": "o"},
+    "/lock/renew": {"resource": "r", "owner": "o", "token": 1},
+    "/queue/publish": {"topic": "t", "data": 1},
+    "/queue/consume": {"topic": "t", "consumer": "c"},
+    "/queue/ack": {"topic": "t", "receipt": "1.1.m"},
+    "/queue/nack": {"topic": "t", "receipt": "1.1.m"},
+    "/queue/extend": {"topic": "t", "receipt": "1.1.m", "visibility_ms": 1000},
+    "/cache/put": {"key": "k", "value": 1},
+    "/cache/get": {"key": "k"},
+    "/cache/invalidate": {"key": "k"},
+}
+REQUIRED = {
+    "/lock/acquire": ("resource", "owner"),
+    "/lock/release": ("resource", "owner"),
+    "/lock/renew": ("resource", "owner", "token"),
+    "/queue/publish": ("data",),
+    "/queue/ack": ("receipt",),
+    "/queue/nack": ("receipt",),
+    "/queue/extend": ("receipt", "visibility_ms"),
+    "/cache/put": ("key", "value"),
+    "/cache/get": ("key",),
+    "/cache/invalidate": ("key",),
+}
+NAMES = {
+    "/lock/acquire": ("resource", "owner", "request_id"),
+    "/lock/release": ("resource", "owner", "request_id"),
+    "/lock/renew": ("resource", "owner", "request_id"),
+    "/queue/publish": ("topic", "id", "request_id"),
+    "/queue/consume": ("topic", "consumer", "request_id"),
+    "/queue/ack": ("topic", "request_id"),
+    "/queue/nack": ("topic", "request_id"),
+    "/queue/extend": ("topic", "request_id"),
+    "/cache/put": ("key", "request_id"),
+    "/cache/get": ("key",),
+    "/cache/invalidate": ("key", "request_id"),
+}
+NUMBERS = [
+    ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
+    ("/lock/acquire", "timeout", -0.001, limits.LOCK_WAIT_S_MAX + 1),
+    ("/lock/release", "token", 0, limits.INTEGER_MAX + 1),
+    ("/lock/renew", "token", 0, limits.INTEGER_MAX + 1),
+    ("/lock/renew", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
+    ("/queue/publish", "delay_ms", -1, limits.DELAY_MS_MAX + 1),
+    ("/queue/consume", "max", 0, limits.CONSUME_BATCH_MAX + 1),
+    ("/queue/consume", "visibility_ms", limits.VISIBILITY_MS_MIN - 1, limits.VISIBILITY_MS_MAX + 1),
+    ("/queue/nack", "delay_ms", -1, limits.DELAY_MS_MAX + 1),
+    ("/queue/extend", "visibility_ms", limits.VISIBILITY_MS_MIN - 1, limits.VISIBILITY_MS_MAX + 1),
+    ("/cache/put", "ttl_ms", 0, limits.CACHE_TTL_MS_MAX + 1),
+    ("/cache/put", "if_version", -1, limits.INTEGER_MAX + 1),
+]
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeProcess, RedisServer]]:
+    """A node whose data nothing else changes, so that "nothing was changed" can be seen in Redis."""
+    folder = tmp_path_factory.mktemp("bad-input")
+    with redis_server(folder / "redis") as server, cluster(folder, server.url, nodes=1) as nodes:
+        yield nodes[0], server
+
+
+def refused(quiet: tuple[NodeProcess, RedisServer], path: str, body: Any, **headers: str) -> Any:
+    """Send it, and insist on a complete 4xx problem and an untouched keyspace."""
+    node, server = quiet
+    with server.client() as client:
+        before = client.info("stats")["total_commands_processed"]
+        keys_before = sorted(client.keys("*"))
+        answer = node.post(path, body, **headers)
+        keys_after = sorted(client.keys("*"))
+        assert keys_after == keys_before
+        assert before is not None
+    assert 400 <= answer.status < 500, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json
+    assert {"type", "title", "status", "code", "detail", "action"} <= set(document)
+    assert document["status"] == answer.status
+    assert node.get(document["type"]).json["code"] == document["code"]
+    return document
+
+
+@pytest.mark.parametrize("path", GOOD)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"   ", b"{", b"nonsense", b"{]", b"NaN", b"\xff\xfe", b"\x00", b"'single'"],
+    ids=repr,
+)
+def test_what_is_not_json_is_400(quiet: tuple[NodeProcess, RedisServer], path: str, body: bytes) -> None:
+    document = refused(quiet, path, body)
+    assert document["code"] == "body_not_json"
+    assert document["reason"]
+
+
+@pytest.mark.parametrize("path", GOOD)
+@pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"text"', b"true"], ids=repr)
+def test_json_that_is_no_object_is_422(quiet: tuple[NodeProcess, RedisServer], path: str, body: bytes) -> None:
+    document = refused(quiet, path, body)
+    assert (document["status"], document["field"]) == (422, "body")
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_an_unknown_field_is_named(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
+    document = refused(quiet, path, {**GOOD[path], "colour": "red"})
+    assert (document["code"], document["field"]) == ("field_unknown", "colour")
+
+
+@pytest.mark.parametrize(("path", "field"), [(path, field) for path, fields in REQUIRED.items() for field in fields])
+def test_an_absent_field_is_named(quiet: tuple[NodeProcess, RedisServer], path: str, field: str) -> None:
+    body = {name: value for name, value in GOOD[path].items() if name != field}
+    document = refused(quiet, path, body)
+    assert (document["code"], document["field"]) == ("field_missing", field)
+
+
+@pytest.mark.parametrize(("path", "field"), [(path, field) for path, fields in NAMES.items() for field in fields])
+@pytest.mark.parametrize(
+    "value",
+    ["", "a\x00b", "a\nb", "\x7f", "\x85", "x" * 513, "ö" * 257, 1, True, [], {}, 1.5],
+    ids=lambda value: repr(value)[:12],
+)
+def test_a_bad_name_is_refused_and_its_field_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, field: str, value: Any
+) -> None:
+    document = refused(quiet, path, {**GOOD[path], field: value})
+    assert (document["code"], document["field"]) == ("field_invalid", field)
+
+
+@pytest.mark.parametrize("path", GOOD)
+def test_half_a_surrogate_pair_is_refused(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
+    field = NAMES[path][0]
+    rest = b"".join(b',"%s":"o"' % name.encode() for name in NAMES[path][1:2])
+    assert refused(quiet, path, b'{"%s":"\\ud800"%s}' % (field.encode(), rest))["status"] == 400
+
+
+@pytest.mark.parametrize(("path", "field", "low", "high"), NUMBERS)
+def test_a_number_out_of_range_is_refused_and_its_field_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, field: str, low: float, high: float
+) -> None:
+    for value in (low, high, -(2**63), 2**64, 10**400, -1, "1", None if field == "visibility_ms" else "", [], {}):
+        document = refused(quiet, path, {**GOOD[path], field: value})
+        assert (document["code"], document["field"]) == ("field_invalid", field), value
+
+
+@pytest.mark.parametrize("text", [b"1e999", b"-1e999", b"-5", b"-0.5"])
+def test_an_infinite_or_negative_time_is_refused(quiet: tuple[NodeProcess, RedisServer], text: bytes) -> None:
+    document = refused(quiet, "/lock/acquire", b'{"resource":"r","owner":"o","timeout":%s}' % text)
+    assert (document["code"], document["field"]) == ("field_invalid", "timeout")
+
+
+PAYLOADS = [("/queue/publish", b'{"topic":"t","data":%s}', "data"), ("/cache/put", b'{"key":"k","value":%s}', "value")]
+
+
+@pytest.mark.parametrize(("path", "body", "field"), PAYLOADS)
+def test_a_huge_payload_is_413_and_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, body: bytes, field: str
+) -> None:
+    payload = b'"' + b"x" * limits.PAYLOAD_BYTES_MAX + b'"'
+    document = refused(quiet, path, body % payload)
+    assert (document["status"], document["field"]) == (413, field)
+    assert document["limit_bytes"] == limits.PAYLOAD_BYTES_MAX
+
+
+@pytest.mark.parametrize(("path", "body", "field"), PAYLOADS)
+@pytest.mark.parametrize("depth", [limits.PAYLOAD_DEPTH_MAX + 1, 1_000, 100_000])
+def test_deep_nesting_is_refused_and_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, body: bytes, field: str, depth: int
+) -> None:
+    document = refused(quiet, path, body % (b"[" * depth + b"]" * depth))
+    assert (document["status"], document["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(("path", "body", "field"), PAYLOADS)
+@pytest.mark.parametrize("payload", [b'"\xff"', b'"\\ud800"', b'{"a":"\\udc00"}', b"01", b"[1,]"], ids=repr)
+def test_a_payload_that_some_reader_cannot_read_is_refused(
+    quiet: tuple[NodeProcess, RedisServer], path: str, body: bytes, field: str, payload: bytes
+) -> None:
+    document = refused(quiet, path, body % payload)
+    assert document["status"] in (400, 422)
+    assert document.get("field", field) == field
+
+
+def test_a_body_over_the_limit_is_413(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    document = refused(quiet, "/cache/put", b" " * (limits.BODY_BYTES_MAX + 1))
+    assert document["limit_bytes"] == limits.BODY_BYTES_MAX
+
+
+def test_a_bad_item_of_a_batch_is_named_by_its_place_and_nothing_is_published(
+    quiet: tuple[NodeProcess, RedisServer],
+) -> None:
+    document = refused(quiet, "/queue/publish", {"messages": [{"data": 1}, {"data": 2, "id": "a\nb"}]})
+    assert document["field"] == "messages[1].id"
+    assert refused(quiet, "/queue/publish", {"messages": []})["field"] == "messages"
+    assert refused(quiet, "/queue/publish", {"messages": [{"data": 1}] * 1001})["field"] == "messages"
+    assert refused(quiet, "/queue/publish", {"messages": [{"data": 1}], "data": 2})["field"] == "messages"
+
+
+@pytest.mark.parametrize("receipt", ["x", "1.1", "0.1.m", "1.0.m", "1.x.m", "." * 40, "1.1." + "m" * 600])
+def test_what_consume_never_returned_is_no_receipt(quiet: tuple[NodeProcess, RedisServer], receipt: str) -> None:
+    for path in ("/queue/ack", "/queue/nack", "/queue/extend"):
+        assert refused(quiet, path, {**GOOD[path], "receipt": receipt})["field"] == "receipt"
+
+
+def test_ways_to_name_a_message_or_key_do_not_mix(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    assert refused(quiet, "/queue/ack", {"id": "m", "receipt": "1.1.m"})["field"] == "receipt"
+    assert refused(quiet, "/cache/invalidate", {"key": "k", "keys": ["k"]})["field"] == "keys"
+
+
+def test_the_idempotency_key_header_is_checked_like_a_request_id(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    body = GOOD["/cache/put"]
+    assert refused(quiet, "/cache/put", {**body, "request_id": "a"}, Idempotency_Key="b")["field"] == "request_id"
+    assert refused(quiet, "/cache/put", body, Idempotency_Key="x" * 600)["field"] == "request_id"
+
+
+def test_a_wrong_path_or_method_is_a_problem_too(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    node, _ = quiet
+    assert node.get("/nowhere").json["code"] == "not_found"
+    assert node.get("/problems/nothing").json["code"] == "not_found"
+    wrong = node.post("/health", {})
+    assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
+    assert "GET" in wrong.headers["allow"]
+    assert node.get("/lock/").json["field"] == "resource"

@@ -1,0 +1,271 @@
+"""Calls scripts the way a node does, by the names their headers declare, and moves time without waiting.
+
+Every call runs as a Redis user who may touch the keys in KEYS and no others, so that a script which builds a key
+name by itself fails whatever test it appears in.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import redis
+
+from service.keys import Keys
+from service.store import bundle
+from service.store.bundle import LuaScript, ScriptSet
+from tests.support import RedisServer
+
+COUNTER_BITS = 36
+GENERATION = 3
+KEEP_MS = 600_000
+WAKE_CHANNEL = "wake"
+CHANNEL = "invalidate"
+
+_TRAVEL = """
+-- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
+-- Redis may still show a key in the millisecond it ends in.
+local ms = tonumber(ARGV[1])
+for _, key in ipairs(redis.call("KEYS", "*")) do
+  local kind = redis.call("TYPE", key).ok
+  if kind == "zset" then
+    local all = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
+    for at = 1, #all, 2 do
+      redis.call("ZADD", key, string.format("%.17g", tonumber(all[at + 1]) - ms), all[at])
+    end
+  elseif kind == "hash" and string.find(key, ":lock:", 1, true) then
+    for _, field in ipairs({ "expires", "waited_until" }) do
+      local ends_at = redis.call("HGET", key, field)
+      if ends_at then
+        redis.call("HSET", key, field, string.format("%.0f", tonumber(ends_at) - ms))
+      end
+    end
+  end
+  local left_ms = redis.call("PTTL", key)
+  if left_ms > ms then
+    redis.call("PEXPIRE", key, left_ms - ms)
+  elseif left_ms >= 0 then
+    redis.call(ARGV[2] == "linger" and "PERSIST" or "DEL", key)
+  end
+end
+"""
+
+
+class Reply(NamedTuple):
+    code: str
+    fields: list[Any]
+
+
+class Message(NamedTuple):
+    id: str
+    data: bytes = b"{}"
+    delay_ms: int = 0
+
+
+class Delivered(NamedTuple):
+    id: str
+    receipt: str
+    attempt: int
+    data: bytes
+
+
+Snapshot = dict[bytes, tuple[bytes, bool]]
+
+
+class Runner:
+    """One partition of one server, its scripts, and the calls a node would make."""
+
+    def __init__(self, server: RedisServer, script_set: ScriptSet | None = None) -> None:
+        self.scripts = (script_set or bundle.shipped()).scripts
+        self.partition = Keys("test").partitions[7]
+        self.fence = f"{GENERATION}.set1"
+        self.redis = server.client()
+        self._caller = redis.Redis(host="127.0.0.1", port=server.port, protocol=2, username="caller", password="x")
+        self._loaded: set[str] = set()
+        self._allow(())
+        self.install(GENERATION)
+
+    def close(self) -> None:
+        self.redis.close()
+        self._caller.close()
+
+    def _allow(self, keys: Iterable[bytes]) -> None:
+        patterns = [b"~" + key for key in keys]
+        self.redis.execute_command(
+            "ACL", "SETUSER", "caller", "on", "nopass", "allcommands", "allchannels", "resetkeys", *patterns
+        )
+
+    def keys_of(self, name: str, request_id: str) -> dict[str, bytes]:
+        """Every key a script may declare, by its name in the header."""
+        one, suffix = self.partition, name.encode()
+        return {
+            "installed": one.fence,
+            "fence": one.fence,
+            "tokens": one.tokens,
+            "versions": one.versions,
+            "outcome": one.outcome + request_id.encode(),
+            "lock": one.lock + suffix,
+            "readers": one.readers + suffix,
+            "messages": one.messages + suffix,
+            "ready": one.ready + suffix,
+            "delayed": one.delayed + suffix,
+            "inflight": one.inflight + suffix,
+            "entry": one.cache + suffix,
+        }
+
+    def call(
+        self,
+        script_name: str,
+        name: str,
+        *,
+        request_id: str = "",
+        fingerprint: str | None = None,
+        items: Iterable[Mapping[str, Any]] = (),
+        more_keys: Iterable[str] = (),
+        **args: Any,
+    ) -> Reply:
+        """Run a script on a resource, topic or cache key. A script that fails, fails the test.
+
+        `items` are the groups of a batch; `more_keys` are further names for a script that takes many.
+        """
+        script = self.scripts[script_name]
+        known = self.keys_of(name, request_id)
+        keys = [known[key.name] for key in script.keys]
+        keys += [self.keys_of(more, request_id)[script.keys[-1].name] for more in more_keys]
+        given = {
+            "fence": self.fence,
+            "fingerprint": (f"of {request_id}" if request_id else "") if fingerprint is None else fingerprint,
+            "keep_ms": KEEP_MS,
+            "wake_channel": WAKE_CHANNEL,
+            "channel": CHANNEL,
+            **args,
+        }
+        argv = [given[arg.name] for arg in script.args if not arg.repeats]
+        argv += [item[arg.name] for item in items for arg in script.args if arg.repeats]
+        reply = self.evalsha(script, keys, argv)
+        return Reply(reply[0].decode(), reply[1:])
+
+    def evalsha(self, script: LuaScript, keys: list[bytes], argv: list[Any]) -> list[Any]:
+        if script.name not in self._loaded:
+            self.redis.script_load(script.source)
+            self._loaded.add(script.name)
+        self._allow(keys)
+        try:
+            reply: list[Any] = self._caller.execute_command("EVALSHA", script.sha, len(keys), *keys, *argv)
+        except redis.ResponseError as error:
+            raise AssertionError(f"{script.name} failed: {error}") from error
+        return reply
+
+    # -- fence
+
+    def install(self, generation: int, script_set: str = "set1") -> Reply:
+        fence = f"{generation}.{script_set}"
+        reply = self.call("fence.install", "", fence=fence, floor=generation << COUNTER_BITS)
+        if reply.code == "ok":
+            self.fence = fence
+        return reply
+
+    # -- lock
+
+    def acquire(self, owner: str, mode: str = "exclusive", *, resource: str = "res", **args: Any) -> Reply:
+        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, "wait_ms": 0, **args})
+
+    def granted(self, owner: str, mode: str = "exclusive", **args: Any) -> int:
+        """The token of a lock that is there to be had."""
+        reply = self.acquire(owner, mode, **args)
+        assert reply.code == "ok", reply
+        return int(reply.fields[0])
+
+    def release(self, owner: str, token: int | str = "", *, resource: str = "res", **args: Any) -> Reply:
+        return self.call("lock.release", resource, owner=owner, token=token, **args)
+
+    def renew(self, owner: str, token: int, ttl_ms: int | str = "", *, resource: str = "res", **args: Any) -> Reply:
+        return self.call("lock.renew", resource, owner=owner, token=token, ttl_ms=ttl_ms, **args)
+
+    def holders(self, resource: str = "res") -> dict[str, int]:
+        """Tokens by owner, as lock.inspect tells them."""
+        fields = self.call("lock.inspect", resource).fields
+        assert fields[1] == len(fields[2:]) // 3
+        return {owner.decode(): int(token) for owner, token in zip(fields[2::3], fields[3::3], strict=True)}
+
+    def lease_left_ms(self, owner: str, resource: str = "res") -> int:
+        fields = self.call("lock.inspect", resource).fields
+        return int(fields[fields.index(owner.encode()) + 2])
+
+    # -- queue
+
+    def publish(self, *messages: Message | str, topic: str = "topic", **args: Any) -> Reply:
+        items = [Message(message)._asdict() if isinstance(message, str) else message._asdict() for message in messages]
+        return self.call("queue.publish", topic, items=items, **args)
+
+    def consume_raw(self, most: int = 1, visibility_ms: int = 60_000, *, topic: str = "topic", **args: Any) -> Reply:
+        return self.call("queue.consume", topic, max=most, visibility_ms=visibility_ms, **args)
+
+    def consume(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[Delivered]:
+        reply = self.consume_raw(most, visibility_ms, **args)
+        assert reply.code == "ok", reply
+        groups = zip(*[iter(reply.fields)] * 4, strict=True)
+        return [
+            Delivered(message_id.decode(), receipt.decode(), attempt, record.partition(b" ")[2])
+            for message_id, receipt, attempt, record in groups
+        ]
+
+    def consume_ids(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[str]:
+        return [delivered.id for delivered in self.consume(most, visibility_ms, **args)]
+
+    def ack(self, *receipts: str, topic: str = "topic", **args: Any) -> list[str]:
+        """The code of each; a receipt without dots is a bare message id."""
+        reply = self.call("queue.ack", topic, items=[delivery_named(receipt) for receipt in receipts], **args)
+        assert reply.code == "ok", reply
+        return [code.decode() for code in reply.fields]
+
+    def nack(self, receipt: str, delay_ms: int = 0, *, topic: str = "topic", **args: Any) -> str:
+        return self.call("queue.nack", topic, delay_ms=delay_ms, **delivery_named(receipt), **args).code
+
+    def extend(self, receipt: str, visibility_ms: int, *, topic: str = "topic", **args: Any) -> str:
+        return self.call("queue.extend", topic, visibility_ms=visibility_ms, **delivery_named(receipt), **args).code
+
+    def counts(self, topic: str = "topic") -> tuple[int, int, int]:
+        """Ready, delayed, in flight."""
+        ready, delayed, inflight, _ = self.call("queue.inspect", topic).fields
+        return ready, delayed, inflight
+
+    # -- cache
+
+    def put(self, key: str, value: bytes = b"1", ttl_ms: int = 0, if_version: int | str = "", **args: Any) -> Reply:
+        return self.call("cache.put", key, value=value, ttl_ms=ttl_ms, if_version=if_version, **args)
+
+    def get(self, key: str) -> tuple[int, bytes] | None:
+        fields = self.call("cache.get", key).fields
+        if not fields:
+            return None
+        version, _, value = fields[0].partition(b" ")
+        return int(version), value
+
+    def invalidate(self, *keys: str, **args: Any) -> Reply:
+        return self.call("cache.invalidate", keys[0], more_keys=keys[1:], **args)
+
+    # -- what is stored
+
+    def pass_time(self, ms: int, *, linger: bool = False) -> None:
+        """As if ms had gone by. With `linger`, Redis has not removed the keys that ended yet."""
+        self.redis.eval(_TRAVEL, 0, ms, "linger" if linger else "")
+
+    def snapshot(self) -> Snapshot:
+        """All that is stored, byte for byte, and which keys have an end."""
+        return {key: (self.redis.dump(key), self.redis.pttl(key) >= 0) for key in self.redis.keys("*")}
+
+    def kinds(self) -> set[str]:
+        """Which kinds of keys exist, apart from what every partition has for ever."""
+        found = {key.decode().split(":")[3] for key in self.redis.keys("*")}
+        return found - {"fence", "tokens", "versions"}
+
+    def key(self, kind: str, name: str = "") -> bytes:
+        return self.keys_of(name, name)[kind]
+
+
+def delivery_named(receipt: str) -> dict[str, str]:
+    """A receipt taken apart as service.queue.receipts does; a bare id stands for its current delivery."""
+    generation, dot, rest = receipt.partition(".")
+    attempt, _, message_id = rest.partition(".")
+    if not dot:
+        return {"id": receipt, "attempt": "", "generation": ""}
+    return {"id": message_id, "attempt": attempt, "generation": generation}
