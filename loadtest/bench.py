@@ -144,7 +144,9 @@ def main() -> int:
     print(file=sys.stderr)
     print(report.table(found))
     print(f"\n{report.cpu_table(found)}\n")
-    print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, {monotonic() - began:.0f} s")
+    print(
+        f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, {monotonic() - began:.0f} s"
+    )
     missed = _missed(found)
     for line in missed:
         print(f"MISSED {line}")

@@ -81,7 +81,9 @@ async def _served(
 ) -> AsyncIterator[Served]:
     ours = {key: value for key, value in os.environ.items() if not key.startswith("SIMPUL_")}
     env = {**ours, **settings, "PYTHONPATH": str(source or Path(__file__).resolve().parent.parent)}
-    running = await child.start(name, (sys.executable, *arguments), env=env, on_line=lambda line: print(f"{name}: {line}"))
+    running = await child.start(
+        name, (sys.executable, *arguments), env=env, on_line=lambda line: print(f"{name}: {line}")
+    )
     try:
         served = Served(running, port)
         await _until_answers(served, ready)

@@ -61,7 +61,10 @@ def cpu_table(found: Mapping[str, Sequence[Round]]) -> str:
     """What a request costs the serving process, and how busy each process was: none but that one may be at 100 %."""
     rows = [("", "CPU us/request", "of the echo", "ratio", "served by", "Redis", "wrk", "wrk at the echo")]
     for name, rounds in found.items():
-        cost, echo_cost = median(one.us_per_request for one in rounds), median(one.echo_us_per_request for one in rounds)
+        cost, echo_cost = (
+            median(one.us_per_request for one in rounds),
+            median(one.echo_us_per_request for one in rounds),
+        )
         rows.append(
             (
                 name,
@@ -89,5 +92,8 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell.rjust(width) if at else cell.ljust(width) for at, (cell, width) in enumerate(zip(cells, widths, strict=True)))
+    padded = (
+        cell.rjust(width) if at else cell.ljust(width)
+        for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
     return "| " + " | ".join(padded) + " |"

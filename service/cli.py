@@ -31,12 +31,22 @@ def cli() -> None:
 @click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="Of n1; n2 has the next.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="Of n1; 0: none.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=_DATA_DEFAULT, show_default=True,
-              help="Folder that holds everything; delete it to begin afresh.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=_DATA_DEFAULT,
+    show_default=True,
+    help="Folder that holds everything; delete it to begin afresh.",
+)
 @click.option("--redis-url", help="Use this Redis instead of the embedded Valkey.")
 @click.option("--valkey-port", type=click.IntRange(0, 65535), default=0, help="Of the embedded Valkey; 0: a free one.")
-@click.option("--appendfsync", type=click.Choice(["everysec", "always"]), default="everysec", show_default=True,
-              help="Of the embedded Valkey: what a power failure may lose. See docs/explanation/durability.md.")
+@click.option(
+    "--appendfsync",
+    type=click.Choice(["everysec", "always"]),
+    default="everysec",
+    show_default=True,
+    help="Of the embedded Valkey: what a power failure may lose. See docs/explanation/durability.md.",
+)
 def up(
     *, nodes: int, port: int, metrics_port: int, data: Path, redis_url: str | None, valkey_port: int, appendfsync: str
 ) -> None:
@@ -77,8 +87,11 @@ def show_config() -> None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--dump", type=click.Path(file_okay=False, path_type=Path),
-              help="Write the flattened scripts into this folder, as `redis-cli --ldb --eval` takes them.")
+@click.option(
+    "--dump",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the flattened scripts into this folder, as `redis-cli --ldb --eval` takes them.",
+)
 def scripts(as_json: bool, dump: Path | None) -> None:
     """List the Lua scripts of this installation: name, SHA-1 for EVALSHA, what it does."""
     from service.store.bundle import shipped  # noqa: PLC0415
@@ -99,12 +112,22 @@ def scripts(as_json: bool, dump: Path | None) -> None:
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("words", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--redis-url", help="Default: REDIS_URL, else the Redis of `simpul up` on DATA, else redis://127.0.0.1:6379/0.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=_DATA_DEFAULT, show_default=True,
-              help="Folder of a running `simpul up`.")
+@click.option(
+    "--redis-url", help="Default: REDIS_URL, else the Redis of `simpul up` on DATA, else redis://127.0.0.1:6379/0."
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=_DATA_DEFAULT,
+    show_default=True,
+    help="Folder of a running `simpul up`.",
+)
 @click.option("--offline", is_flag=True, help="Do not ask Redis: the fence is a placeholder of generation 1.")
-@click.option("--ldb", type=click.Path(file_okay=False, path_type=Path),
-              help="Write the script into this folder and print the line for redis-cli's Lua debugger instead.")
+@click.option(
+    "--ldb",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the script into this folder and print the line for redis-cli's Lua debugger instead.",
+)
 def evalsha(
     *, name: str, words: tuple[str, ...], redis_url: str | None, data: Path, offline: bool, ldb: Path | None
 ) -> None:
@@ -123,8 +146,10 @@ def evalsha(
         _fail(str(error), _EXIT_MISUSED)
     running = call.fence.partition(".")[2]
     if running != script_set.version:
-        _note(f"the cluster runs script set {running}, this installation has {script_set.version}: "
-              f"Redis may not know this script (NOSCRIPT)")
+        _note(
+            f"the cluster runs script set {running}, this installation has {script_set.version}: "
+            f"Redis may not know this script (NOSCRIPT)"
+        )
     if "@" in settings.redis_url:
         _note("the password is left out: put it into the environment variable REDISCLI_AUTH")
     if ldb is None:
@@ -167,12 +192,16 @@ def _fence_reader(settings: Config) -> "Callable[[Partition], str]":
             with Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
                 fence = client.get(partition.fence)
         except RedisError as error:
-            _fail(f"Redis at {shown} did not tell the fence ({error}): name another with --redis-url, or use --offline",
-                  _EXIT_FAILED)
+            _fail(
+                f"Redis at {shown} did not tell the fence ({error}): name another with --redis-url, or use --offline",
+                _EXIT_FAILED,
+            )
         if not isinstance(fence, bytes):
-            _fail(f"Redis at {shown} has no fence for partition {partition.number} of cluster "
-                  f"{settings.cluster_name!r}: no node of it has used this Redis. Start one, or use --offline",
-                  _EXIT_FAILED)
+            _fail(
+                f"Redis at {shown} has no fence for partition {partition.number} of cluster "
+                f"{settings.cluster_name!r}: no node of it has used this Redis. Start one, or use --offline",
+                _EXIT_FAILED,
+            )
         return fence.decode()
 
     return read

@@ -96,11 +96,13 @@ class RedisServer:
         self._options = options
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *options: str) -> "RedisServer":
+    def start(self, *options: str, wait: bool = True) -> "RedisServer":
         self._folder.mkdir(parents=True, exist_ok=True)
         command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         command += ["--save", "", "--logfile", str(self._folder / "server.log"), *self._options, *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if not wait:
+            return self
         client = self.client()
         try:
             wait_until(lambda: _answers(client), f"a server on port {self.port}")

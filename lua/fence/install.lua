@@ -1,5 +1,6 @@
 --- fence.install: put a fence in place of an older one and lift the partition's counters above its floor.
--- Promises: a fence is never replaced by one of an older generation, and no counter ever goes down.
+-- Promises: a fence is never replaced by one of an older generation, no counter ever goes down, and one that was lost
+--   comes back only under a new generation, above all it ever counted.
 -- KEYS:
 --   1 installed: the partition's fence
 --   2 tokens: fencing token counter
@@ -10,6 +11,7 @@
 -- Replies:
 --   OK: the fence is installed
 --   FENCE_STALE fence: a newer generation is installed already
+--   FENCE_MISSING: a counter was lost under this very generation; install a higher one
 -- Complexity: O(1)
 -- Retry: safe
 local installed = redis.call("GET", KEYS[1])
@@ -18,11 +20,18 @@ if installed and tonumber(string.match(installed, "^%d+")) > generation then
   return { FENCE_STALE, installed }
 end
 local floor = ARGV[2]
+local low = {}
 for _, counter in ipairs({ KEYS[2], KEYS[3] }) do
   local last = tonumber(redis.call("GET", counter))
   if not last or last < tonumber(floor) then
-    redis.call("SET", counter, floor)
+    low[#low + 1] = counter
   end
+end
+if #low > 0 and installed and tonumber(string.match(installed, "^%d+")) == generation then
+  return { FENCE_MISSING }
+end
+for _, counter in ipairs(low) do
+  redis.call("SET", counter, floor)
 end
 redis.call("SET", KEYS[1], ARGV[1])
 return { OK }

@@ -1,5 +1,5 @@
 --- lock.release: end a hold now and wake those who wait.
--- Promises: only the hold of this owner (and of this token, if one is given) ends; waiting nodes are told once.
+-- Promises: only the hold of this owner (and of this token, if one is given) ends; nodes with waiters are told.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
@@ -39,18 +39,17 @@ if ARGV[5] ~= "" and ARGV[5] ~= token then
   return { TOKEN_STALE }
 end
 
-local is_free = held[1] == "exclusive"
-if is_free then
+if held[1] == "exclusive" then
   redis.call("DEL", lock)
 else
   redis.call("ZREM", readers, owner)
   redis.call("HDEL", lock, "token:" .. owner, "ttl:" .. owner)
-  is_free = redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf") == 0
-  if is_free then
+  if redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf") == 0 then
     redis.call("UNLINK", lock, readers)
   end
 end
-if is_free and tonumber(held[5] or 0) > now_ms then
+-- Also when other readers remain: the hold that ended may be the one whose end a waiter reckons with.
+if tonumber(held[5] or 0) > now_ms then
   redis.call("PUBLISH", ARGV[6], lock)
 end
 return keep_outcome({ OK })

@@ -20,9 +20,6 @@
 --- @include lib/fence
 --- @include lib/clock
 --- @include lib/once
-if first_outcome then
-  return first_outcome
-end
 local lock, readers, owner, token = KEYS[3], KEYS[4], ARGV[4], ARGV[5]
 local held = redis.call("HMGET", lock, "mode", "owner", "token", "expires", "ttl", "token:" .. owner, "ttl:" .. owner)
 local is_shared = held[1] == "shared"
@@ -34,6 +31,10 @@ else
 end
 if not mine then
   return { LOCK_LOST }
+end
+-- Only now: a repeat must not call a lease renewed that has ended since.
+if first_outcome then
+  return first_outcome
 end
 
 local ttl_ms = ARGV[6]

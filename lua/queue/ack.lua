@@ -10,7 +10,7 @@
 --   2 fingerprint: of the request, empty without a request id
 --   3 keep_ms: how long the outcome is kept, ms
 --   4+ id: of a message
---   5+ attempt: of its delivery, empty = the current one
+--   5+ delivery: attempt and time of its delivery, empty = the current one
 --   6+ generation: of its delivery, empty = the current one
 -- Replies:
 --   OK [code]: for each message OK or the code of its refusal

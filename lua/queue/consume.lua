@@ -15,7 +15,8 @@
 --   4 max: how many messages at the most
 --   5 visibility_ms: how long they stay invisible, ms
 -- Replies:
---   OK [id receipt attempt record]: record is the publish time, a space, and the payload
+--   OK [id receipt attempt record]: receipt is generation.attempt.delivered_ms.id; record is the publish time in ms, a
+--     space, and the payload
 -- Complexity: O(n log f) with n = max, at most 100, and f in flight; at most 100 lapsed and 100 due messages move
 -- Retry: safe with the same request id
 --- @include lib/fence
@@ -24,10 +25,10 @@
 local messages, ready, delayed, inflight = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local generation = string.match(ARGV[1], "^%d+")
 
-local function deliver(reply, id, attempt, record)
+local function deliver(reply, id, delivery, record)
   reply[#reply + 1] = id
-  reply[#reply + 1] = generation .. "." .. attempt .. "." .. id
-  reply[#reply + 1] = attempt
+  reply[#reply + 1] = generation .. "." .. delivery .. "." .. id
+  reply[#reply + 1] = tonumber(string.match(delivery, "^%d+"))
   reply[#reply + 1] = record
 end
 
@@ -36,10 +37,10 @@ end
 if first_outcome then
   local again = { OK }
   for at = 2, #first_outcome, 2 do
-    local id, attempt = first_outcome[at], first_outcome[at + 1]
+    local id, delivery = first_outcome[at], first_outcome[at + 1]
     local ends_at = redis.call("ZSCORE", inflight, id)
-    if ends_at and tonumber(ends_at) > now_ms and tonumber(redis.call("HGET", messages, "\1" .. id)) == attempt then
-      deliver(again, id, attempt, redis.call("HGET", messages, id))
+    if ends_at and tonumber(ends_at) > now_ms and redis.call("HGET", messages, "\1" .. id) == delivery then
+      deliver(again, id, delivery, redis.call("HGET", messages, id))
     end
   end
   return again
@@ -65,14 +66,18 @@ for _ = 1, math.min(tonumber(ARGV[4]), 100) do
   if not id then
     break
   end
-  local record = redis.call("HGET", messages, id)
+  local found = redis.call("HMGET", messages, id, "\1" .. id)
+  local record = found[1]
   -- An id without a record is what a partial data loss leaves behind: there is nothing to deliver.
   if record then
-    local attempt = redis.call("HINCRBY", messages, "\1" .. id, 1)
-    redis.call("ZADD", inflight, ends_at, id)
-    deliver(reply, id, attempt, record)
+    local attempt = tonumber(string.match(found[2] or "0", "^%d+")) + 1
+    local delivery = attempt .. "." .. now_ms
+    redis.call("HSET", messages, "\1" .. id, delivery)
+    -- Fractions of a millisecond keep the order of a batch when it lapses together.
+    redis.call("ZADD", inflight, ends_at + #outcome / 4096, id)
+    deliver(reply, id, delivery, record)
     outcome[#outcome + 1] = id
-    outcome[#outcome + 1] = attempt
+    outcome[#outcome + 1] = delivery
     bytes = bytes + #record
     if bytes > 4194304 then
       break

@@ -10,7 +10,7 @@
 --   2 fingerprint: of the request, empty without a request id
 --   3 keep_ms: how long the outcome is kept, ms
 --   4 id: of the message
---   5 attempt: of its delivery
+--   5 delivery: attempt and time of its delivery
 --   6 generation: of its delivery
 --   7 visibility_ms: new time left, ms
 -- Replies:
@@ -21,13 +21,14 @@
 --- @include lib/clock
 --- @include lib/once
 --- @include lib/delivery
-if first_outcome then
-  return first_outcome
-end
 local inflight, id = KEYS[4], ARGV[4]
 local code = judge_delivery(KEYS[3], inflight, id, ARGV[5], ARGV[6])
 if code ~= OK then
   return { code }
+end
+-- Only now: a repeat must not call a delivery extended that has lapsed since.
+if first_outcome then
+  return first_outcome
 end
 redis.call("ZADD", inflight, now_ms + ARGV[7], id)
 return keep_outcome({ OK })

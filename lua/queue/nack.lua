@@ -12,7 +12,7 @@
 --   2 fingerprint: of the request, empty without a request id
 --   3 keep_ms: how long the outcome is kept, ms
 --   4 id: of the message
---   5 attempt: of its delivery
+--   5 delivery: attempt and time of its delivery
 --   6 generation: of its delivery
 --   7 delay_ms: how long it stays invisible first, ms
 -- Replies:

@@ -35,7 +35,8 @@ for at = 4, #ARGV, 3 do
     if ARGV[at + 1] == "0" then
       redis.call("RPUSH", ready, id)
     else
-      redis.call("ZADD", delayed, now_ms + ARGV[at + 1], id)
+      -- Fractions of a millisecond keep the order of a batch that becomes due together.
+      redis.call("ZADD", delayed, now_ms + ARGV[at + 1] + at / 4096, id)
     end
   end
 end

@@ -78,10 +78,10 @@ class Generation:
                 return True
             if seen is not None and _script_set_of(seen) != self._script_set.version:
                 return False
-            await self._settle()
+            await self._settle(is_loss_known=seen is None)
         return True
 
-    async def _settle(self) -> None:
+    async def _settle(self, *, is_loss_known: bool = False) -> None:
         """Find out the highest generation, raise it if Redis may have lost data, and install it everywhere."""
         known = self._number
         installed = await self._installed()
@@ -97,6 +97,8 @@ class Generation:
             target, why = highest + 1, "a fence is missing: Redis lost data"
         elif min(map(_generation_of, installed)) < known:
             target, why = highest + 1, "Redis holds an older generation: it lost data"
+        elif is_loss_known and highest == known:
+            target, why = highest + 1, "a fence or a counter was missing: Redis lost data"
         elif blessed != self._run_id.encode():
             target, why = highest + 1, "another Redis process answers: it may have lost data"
         else:
@@ -114,9 +116,12 @@ class Generation:
         replies = await asyncio.gather(
             *(self._call("EVALSHA", sha, 3, p.fence, p.tokens, p.versions, wire, floor) for p in self._keys.partitions)
         )
-        newer = next((reply[1] for reply in replies if reply[0] != b"ok"), None)
-        if newer is not None:
-            await self._install(_generation_of(newer), "another node was ahead")
+        ahead = max((_generation_of(reply[1]) for reply in replies if reply[0] == b"fence_stale"), default=target)
+        if ahead > target:
+            await self._install(ahead, "another node was ahead")
+            return
+        if any(reply[0] == b"fence_missing" for reply in replies):
+            await self._install(target + 1, "a counter is missing: Redis lost data")
             return
         await self._call("SET", self._incarnation_key, self._run_id)
         if target != self._number:

@@ -49,7 +49,7 @@ OPERATIONS = (
         errors=_DELIVERY_ERRORS,
         bind=lambda context: lambda request, _: context.queues.ack(request),
         refusal={"ack": False},
-        examples=({"topic": "t", "id": "order-17"}, {"topic": "t", "receipt": "1.1.order-17"}),
+        examples=({"topic": "t", "id": "order-17"}, {"topic": "t", "receipt": "1.1.1763890000123.order-17"}),
     ),
     Operation(
         path="/queue/nack",
@@ -59,7 +59,7 @@ OPERATIONS = (
         errors=_DELIVERY_ERRORS,
         bind=lambda context: lambda request, _: context.queues.nack(request),
         refusal={"nack": False},
-        examples=({"topic": "t", "receipt": "1.1.order-17", "delay_ms": 1000},),
+        examples=({"topic": "t", "receipt": "1.1.1763890000123.order-17", "delay_ms": 1000},),
     ),
     Operation(
         path="/queue/extend",
@@ -69,6 +69,6 @@ OPERATIONS = (
         errors=_DELIVERY_ERRORS,
         bind=lambda context: lambda request, _: context.queues.extend(request),
         refusal={"extended": False},
-        examples=({"topic": "t", "receipt": "1.1.order-17", "visibility_ms": 60000},),
+        examples=({"topic": "t", "receipt": "1.1.1763890000123.order-17", "visibility_ms": 60000},),
     ),
 )

@@ -74,17 +74,12 @@ class Locks:
     async def _wait(self, attempt: "_Attempt", request: AcquireRequest) -> Granted:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + request.timeout
-        was_woken = False
-        while True:
-            ticket = self._wakeups.park(attempt.lock_key, first=was_woken)
-            was_woken = used = False
-            try:
+        ticket = self._wakeups.park(attempt.lock_key)
+        try:
+            while True:
                 left_s = deadline - loop.time()
                 reply = await self._unless_cancelled(attempt, wait_ms=max(1, round(left_s * 1000)))
                 if reply[0] == b"ok":
-                    used = request.mode == "exclusive"
-                    if not used:
-                        self._wakeups.wake(attempt.lock_key)
                     return attempt.granted(reply, waited_s=request.timeout - (deadline - loop.time()))
                 if reply[0] != b"lock_held" or left_s <= 0:
                     raise attempt.refusal(reply)
@@ -92,9 +87,9 @@ class Locks:
                 await asyncio.wait([ticket], timeout=min(lease_ends_s + 0.001, left_s))
                 if self._wakeups.is_closed:
                     raise NodeStopping(resource=request.resource)
-                was_woken = used = ticket.done()
-            finally:
-                self._wakeups.leave(attempt.lock_key, ticket, used=used)
+                ticket = self._wakeups.renew(attempt.lock_key, ticket)
+        finally:
+            self._wakeups.leave(attempt.lock_key, ticket)
 
     async def _unless_cancelled(self, attempt: "_Attempt", *, wait_ms: int) -> list[Any]:
         """Run the attempt to its end even when the caller leaves, and give back what it then was granted."""

@@ -47,12 +47,12 @@ PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", 
 CONSUME = declare(
     "queue.consume", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} max visibility_ms"
 )
-ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id attempt generation")
+ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id delivery generation")
 NACK = declare(
-    "queue.nack", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} id attempt generation delay_ms"
+    "queue.nack", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} id delivery generation delay_ms"
 )
 EXTEND = declare(
-    "queue.extend", keys="fence outcome messages inflight", args=f"{_ONCE} id attempt generation visibility_ms"
+    "queue.extend", keys="fence outcome messages inflight", args=f"{_ONCE} id delivery generation visibility_ms"
 )
 INSPECT = declare("queue.inspect", keys="fence messages ready delayed inflight", args="fence")
 
@@ -123,7 +123,7 @@ class Queues:
         identity = RequestIdentity("queue.ack", request, request.request_id)
         args: list[Any] = [identity.fingerprint, self._keep_ms]
         for parts in named:
-            args += (parts.id, parts.attempt, parts.generation)
+            args += (parts.id, parts.delivery, parts.generation)
         reply = await self._scripts.call(
             ACK, topic.partition, (topic.outcome(identity), topic.messages, topic.inflight), tuple(args)
         )
@@ -161,7 +161,7 @@ class Queues:
             call,
             topic.partition,
             (topic.outcome(identity), *keys),
-            (identity.fingerprint, self._keep_ms, parts.id, parts.attempt, parts.generation, time_ms),
+            (identity.fingerprint, self._keep_ms, parts.id, parts.delivery, parts.generation, time_ms),
         )
         if reply[0] == b"request_id_reused":
             raise RequestIdReused(request_id=request.request_id)

@@ -1,4 +1,4 @@
-"""A receipt names one delivery: `<generation>.<attempt>.<message id>`.
+"""A receipt names one delivery: `<generation>.<attempt>.<delivered_ms>.<message id>`.
 
 queue.consume makes it, so that it carries the generation its delivery was made under. The id may hold dots, so it comes last. A receipt is not a secret: it fences, it does not authorise.
 """
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from service.error_registry import FieldInvalid
 
-_FORM = re.compile(r"([1-9]\d{0,6})\.([1-9]\d{0,14})\.(.+)", re.DOTALL)
+_FORM = re.compile(r"([1-9]\d{0,6})\.([1-9]\d{0,8}\.[1-9]\d{0,14})\.(.+)", re.DOTALL)
 
 
 class ReceiptParts(NamedTuple):
     generation: str
-    attempt: str
+    delivery: str
     id: str
 
 

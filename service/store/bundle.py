@@ -130,6 +130,8 @@ def _sections(name: str, header: list[str]) -> dict[str, str]:
         if opened:
             current = opened[1]
             found[current] = [opened[2]] if opened[2] else []
+        elif line.startswith("     ") and found[current]:
+            found[current][-1] += f" {line.strip()}"
         else:
             found[current].append(line)
     if tuple(found) != ("summary", *_SECTIONS):

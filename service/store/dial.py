@@ -10,7 +10,9 @@ from typing import Any, cast
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
+
+from service.error_registry import StoreLoading
 
 
 class DialError(Exception):
@@ -41,7 +43,7 @@ class Line:
 
 
 async def dial(url: str, *, client_name: str, timeout_s: float) -> Line:
-    """Connect and authenticate. Raises DialError."""
+    """Connect and authenticate. Raises DialError, StoreLoading."""
     untyped_pool: Any = ConnectionPool.from_url(
         url,
         protocol=2,
@@ -54,6 +56,9 @@ async def dial(url: str, *, client_name: str, timeout_s: float) -> Line:
     try:
         async with asyncio.timeout(timeout_s):
             await connection.connect()
+    except BusyLoadingError:
+        connection._close()
+        raise StoreLoading from None
     except (RedisError, OSError) as error:
         connection._close()
         raise DialError(str(error) or type(error).__name__) from error

@@ -15,6 +15,7 @@ from typing import Any
 import hiredis
 
 from service import background
+from service.errors import SimpulError
 from service.store.dial import DialError, dial
 from service.store.link import BACKOFF_FIRST_S, BACKOFF_MOST_S
 
@@ -89,7 +90,7 @@ class Subscriber:
                 because = await self._carry_one_connection()
                 backoff_s = BACKOFF_FIRST_S
                 log.warning("subscription lost: %s", because)
-            except (DialError, TimeoutError, OSError) as error:
+            except (DialError, SimpulError, TimeoutError, OSError) as error:
                 log.debug("subscription not possible: %s", error)
                 backoff_s = min(backoff_s * 2, BACKOFF_MOST_S)
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311

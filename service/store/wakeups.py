@@ -1,6 +1,7 @@
 """Requests parked on this node until a script somewhere publishes that what they wait for may have changed.
 
-One wake-up wakes one waiter, in order of arrival on this node; whoever is woken and does not use it passes it on.
+A wake-up wakes the first in line. Whoever leaves the line, granted or not, wakes the next, who then looks at what
+holds now: so there is always one waiter of this node that knows the present hold and is known to it.
 A lost wake-up costs time, never correctness: every waiter also has a time at which it looks again by itself.
 """
 
@@ -23,31 +24,33 @@ class Wakeups:
     def parked(self) -> int:
         return self._count
 
-    def park(self, key: bytes, *, first: bool = False) -> Ticket:
-        """Take a ticket *before* looking, so that no wake-up falls between looking and waiting.
+    def park(self, key: bytes) -> Ticket:
+        """Take a ticket, last in line, *before* looking, so that no wake-up falls between looking and waiting.
 
         Raises LockWaitersFull.
         """
         if self._count >= LOCK_WAITERS_PER_NODE_MAX:
             raise LockWaitersFull(limit=LOCK_WAITERS_PER_NODE_MAX)
         ticket: Ticket = asyncio.get_running_loop().create_future()
-        line = self._parked.setdefault(key, deque())
-        if first:
-            line.appendleft(ticket)
-        else:
-            line.append(ticket)
+        self._parked.setdefault(key, deque()).append(ticket)
         self._count += 1
         return ticket
 
-    def leave(self, key: bytes, ticket: Ticket, *, used: bool) -> None:
-        """Give the ticket back; a wake-up it got and did not use goes to the next in line."""
+    def renew(self, key: bytes, ticket: Ticket) -> Ticket:
+        """A ticket that can be woken again, in the same place of the line."""
+        line = self._parked[key]
+        fresh: Ticket = asyncio.get_running_loop().create_future()
+        line[line.index(ticket)] = fresh
+        return fresh
+
+    def leave(self, key: bytes, ticket: Ticket) -> None:
+        """Leave the line and wake the next in it."""
         line = self._parked[key]
         line.remove(ticket)
         self._count -= 1
         if not line:
             del self._parked[key]
-        if ticket.done() and not ticket.cancelled() and not used:
-            self.wake(key)
+        self.wake(key)
 
     def wake(self, key: bytes) -> None:
         for ticket in self._parked.get(key, ()):

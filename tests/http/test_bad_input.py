@@ -14,9 +14,9 @@ GOOD: dict[str, dict[str, Any]] = {
     "/lock/renew": {"resource": "r", "owner": "o", "token": 1},
     "/queue/publish": {"topic": "t", "data": 1},
     "/queue/consume": {"topic": "t", "consumer": "c"},
-    "/queue/ack": {"topic": "t", "receipt": "1.1.m"},
-    "/queue/nack": {"topic": "t", "receipt": "1.1.m"},
-    "/queue/extend": {"topic": "t", "receipt": "1.1.m", "visibility_ms": 1000},
+    "/queue/ack": {"topic": "t", "receipt": "1.1.5.m"},
+    "/queue/nack": {"topic": "t", "receipt": "1.1.5.m"},
+    "/queue/extend": {"topic": "t", "receipt": "1.1.5.m", "visibility_ms": 1000},
     "/cache/put": {"key": "k", "value": 1},
     "/cache/get": {"key": "k"},
     "/cache/invalidate": {"key": "k"},
@@ -203,14 +203,14 @@ def test_a_bad_item_of_a_batch_is_named_by_its_place_and_nothing_is_published(
     assert refused(quiet, "/queue/publish", {"messages": [{"data": 1}], "data": 2})["field"] == "messages"
 
 
-@pytest.mark.parametrize("receipt", ["x", "1.1", "0.1.m", "1.0.m", "1.x.m", "." * 40, "1.1." + "m" * 600])
+@pytest.mark.parametrize("receipt", ["x", "1.1.5", "0.1.5.m", "1.0.5.m", "1.x.5.m", "." * 40, "1.1.5." + "m" * 600])
 def test_what_consume_never_returned_is_no_receipt(quiet: tuple[NodeProcess, RedisServer], receipt: str) -> None:
     for path in ("/queue/ack", "/queue/nack", "/queue/extend"):
         assert refused(quiet, path, {**GOOD[path], "receipt": receipt})["field"] == "receipt"
 
 
 def test_ways_to_name_a_message_or_key_do_not_mix(quiet: tuple[NodeProcess, RedisServer]) -> None:
-    assert refused(quiet, "/queue/ack", {"id": "m", "receipt": "1.1.m"})["field"] == "receipt"
+    assert refused(quiet, "/queue/ack", {"id": "m", "receipt": "1.1.5.m"})["field"] == "receipt"
     assert refused(quiet, "/cache/invalidate", {"key": "k", "keys": ["k"]})["field"] == "keys"
 
 

@@ -21,7 +21,12 @@ def put(node: NodeProcess, key: str, value: object, **more: object) -> int:
 def test_a_value_comes_back_with_its_version(node: NodeProcess, name: NewName) -> None:
     key = name()
     version = put(node, key, {"x": 1})
-    assert get(node, key, consistency="strong") == {"value": {"x": 1}, "found": True, "version": version, "source": "redis"}
+    assert get(node, key, consistency="strong") == {
+        "value": {"x": 1},
+        "found": True,
+        "version": version,
+        "source": "redis",
+    }
 
 
 def test_the_second_read_is_local_and_the_same(node: NodeProcess, name: NewName) -> None:

@@ -64,9 +64,11 @@ def test_a_mixed_batch_of_receipts_acks_the_good_ones_and_names_the_others(node:
     topic = name()
     publish(node, topic, 1)
     good = consume(node, topic)["receipt"]
-    reply = node.post("/queue/ack", {"topic": topic, "receipts": [good, "1.1.never-was"]}).json
+    reply = node.post("/queue/ack", {"topic": topic, "receipts": [good, "1.1.1763890000123.never-was"]}).json
     assert (reply["ack"], reply["acked"]) == (False, 1)
-    assert [(refused["receipt"], refused["code"]) for refused in reply["refused"]] == [("1.1.never-was", "already_acked")]
+    assert [(refused["receipt"], refused["code"]) for refused in reply["refused"]] == [
+        ("1.1.1763890000123.never-was", "already_acked")
+    ]
 
 
 def test_an_unacknowledged_message_comes_again_with_a_higher_attempt(node: NodeProcess, name: NewName) -> None:
