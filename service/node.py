@@ -17,6 +17,7 @@ from service.decisions.generation import Generation
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
+from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
 from service.queue import Queues
@@ -131,13 +132,14 @@ def run(config: Config) -> int:
     logs.configure(config)
     context = assemble(config)
     log.info("%s listens on %s:%d", config.node_id, config.host, config.http_port)
+    app = application(context)
     server = _Server(
         uvicorn.Config(
-            application(context),
+            app,
             host=config.host,
             port=config.http_port,
             loop="uvloop",
-            http="httptools",
+            http=protocol_for(app),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -28,7 +28,7 @@ class Application(Starlette):
     """Starlette, except that a POST to an operation skips its router and middleware."""
 
     def __init__(self, context: Context, lifetime: Lifetime) -> None:
-        self._hot = {operation.path: HotEndpoint(operation, context) for operation in OPERATIONS}
+        self.hot = {operation.path: HotEndpoint(operation, context) for operation in OPERATIONS}
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -37,7 +37,7 @@ class Application(Starlette):
 
         super().__init__(
             routes=[
-                *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self._hot.items()),
+                *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.hot.items()),
                 *routes(context, msgspec.json.encode(document(OPERATIONS, PAGES))),
             ],
             exception_handlers={SimpulError: _refused, HTTPException: _not_routed, Exception: _defect},
@@ -47,7 +47,7 @@ class Application(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._hot.get(scope["path"])
+            endpoint = self.hot.get(scope["path"])
             if endpoint is not None:
                 await endpoint(scope, receive, send)
                 return

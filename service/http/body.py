@@ -1,13 +1,14 @@
 """A request body, read within its limit and decoded into a request type; refusals name the field."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
 import orjson
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
-from service.error_registry import BodyNotJson, BodyTooLarge, FieldInvalid, FieldMissing, FieldUnknown
+from service.error_registry import BodyNotJson, FieldInvalid, FieldMissing, FieldUnknown
 from service.limits import BODY_BYTES_MAX
 
 Request = TypeVar("Request", bound=msgspec.Struct)
@@ -18,30 +19,23 @@ class ClientGone(Exception):
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is over the limit, ClientGone."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and message["type"] == "http.request":
-        if len(body) > BODY_BYTES_MAX:
-            raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
-        return body
-    chunks = []
+    """The whole body, or as much of it as shows that it is over the limit. Raises ClientGone."""
+    chunks: list[bytes] = []
     size = 0
-    while True:
+    while size <= BODY_BYTES_MAX:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > BODY_BYTES_MAX:
-            raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
         if not message.get("more_body", False):
-            return b"".join(chunks)
-        message = await receive()
+            break
+    return b"".join(chunks)
 
 
-def idempotency_key(scope: Scope) -> str | None:
+def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The Idempotency-Key header, which stands for `request_id`. Raises FieldInvalid."""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"idempotency-key":
             try:
                 return str(value, "utf-8")

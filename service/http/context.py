@@ -20,7 +20,7 @@ class Traffic:
     """What this node answered: time by endpoint, count by endpoint and status, event-loop lag."""
 
     latency: defaultdict[str, LatencyHistogram] = field(default_factory=lambda: defaultdict(LatencyHistogram))
-    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    answers: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     loop_lag: LatencyHistogram = field(default_factory=LatencyHistogram)
     in_flight: int = 0
 

@@ -1,4 +1,4 @@
-"""The path of every POST operation: a bare ASGI callable, without Starlette's per-request objects.
+"""Every POST operation: decode, perform, encode, without Starlette's per-request objects.
 
 Request wrappers, middleware and response classes cost more than the whole Lua call behind them; the budget of a
 single operation is that of a Starlette echo (docs/performance.md).
@@ -14,12 +14,13 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from service.error_registry import FieldInvalid, InternalError
+from service.error_registry import BodyTooLarge, FieldInvalid, InternalError
 from service.errors import SimpulError
 from service.http.body import ClientGone, decode, idempotency_key, known_fields, read_body
 from service.http.context import Context
 from service.http.operation import Operation
 from service.http.problem import Headers, problem
+from service.limits import BODY_BYTES_MAX
 
 log = logging.getLogger("simpul.http")
 
@@ -31,34 +32,50 @@ class HotEndpoint:
         self._operation = operation
         self._traffic = context.traffic
         self._latency = context.traffic.latency[operation.path]
+        self._answers = context.traffic.answers[operation.path]
         self._perform = operation.bind(context)
         self._decoder = msgspec.json.Decoder(operation.request)
         self._encode = msgspec.json.Encoder().encode
         self._takes_request_id = "request_id" in known_fields(operation.request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The operation as an ASGI application; `service.http.protocol` takes a shorter way to `answer`."""
+        try:
+            body = await read_body(receive)
+            status, headers, reply = await self.answer(scope["headers"], body, receive)
+        except ClientGone:
+            return
+        headers = self.headers_of(reply) if headers is None else headers
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply})
+
+    async def answer(self, headers: Headers, body: bytes, receive: Receive) -> tuple[int, Headers | None, bytes]:
+        """Status, headers and body of the answer; None stands for the headers of a plain 200.
+
+        `receive` is asked only while the request is parked, to hear of the client's going. Raises ClientGone.
+        """
         started = perf_counter()
         traffic = self._traffic
         traffic.in_flight += 1
         try:
-            status, headers, body = await self._answer(scope, receive)
-        except ClientGone:
-            return
+            status, extra, reply = await self._perform_safely(headers, body, receive)
         finally:
             traffic.in_flight -= 1
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        traffic.answers[self._operation.path, status] += 1
+        self._answers[status] += 1
         self._latency.observe(perf_counter() - started)
+        return status, extra, reply
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+    async def _perform_safely(
+        self, headers: Headers, body: bytes, receive: Receive
+    ) -> tuple[int, Headers | None, bytes]:
         try:
-            body = await read_body(receive)
+            if len(body) > BODY_BYTES_MAX:
+                raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
             request: Any = decode(self._decoder, body, self._operation.payload_field)
             if self._takes_request_id:
-                self._identify(scope, request)
+                self._identify(headers, request)
             result = await self._perform(request, lambda waiting: _while_connected(waiting, receive))
-            reply = self._encode(result)
+            return 200, None, self._encode(result)
         except SimpulError as error:
             is_refusal = error.status in (409, 412)
             return problem(error, dict(self._operation.refusal) if is_refusal else None)
@@ -66,10 +83,13 @@ class HotEndpoint:
             raise
         except Exception as error:
             return problem(unforeseen(error, self._operation.path))
-        return 200, [_JSON, (b"content-length", b"%d" % len(reply))], reply
 
-    def _identify(self, scope: Scope, request: Any) -> None:
-        key = idempotency_key(scope)
+    @staticmethod
+    def headers_of(reply: bytes) -> Headers:
+        return [_JSON, (b"content-length", b"%d" % len(reply))]
+
+    def _identify(self, headers: Headers, request: Any) -> None:
+        key = idempotency_key(headers)
         if key is None:
             return
         if request.request_id is not None and request.request_id != key:

@@ -30,8 +30,9 @@ class NodeCollector(Collector):
         answers = CounterMetricFamily(
             "simpul_answers", "Answers by endpoint and status.", labels=["endpoint", "status"]
         )
-        for (endpoint, status), number in list(traffic.answers.items()):
-            answers.add_metric([endpoint, str(status)], number)
+        for endpoint, by_status in list(traffic.answers.items()):
+            for status, number in list(by_status.items()):
+                answers.add_metric([endpoint, str(status)], number)
         yield answers
         yield from self._gauges()
         yield from self._counters()

@@ -1,6 +1,7 @@
 """A receipt names one delivery: `<generation>.<attempt>.<delivered_ms>.<message id>`.
 
-queue.consume makes it, so that it carries the generation its delivery was made under. The id may hold dots, so it comes last. A receipt is not a secret: it fences, it does not authorise.
+queue.consume makes it, so that it carries the generation its delivery was made under. The id may hold dots, so it
+comes last. A receipt is not a secret: it fences, it does not authorise.
 """
 
 import re

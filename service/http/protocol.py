@@ -1,0 +1,166 @@
+"""uvicorn's HTTP protocol with a short way for operations: parsed request in, one write out.
+
+A response through ASGI is two writes, and uvloop gives each to the kernel at once: two system calls, a third of a
+request's CPU. ASGI's scope, events and header checks cost as much again as the Lua call. So a POST to an operation
+that arrives on an idle connection is answered here. Every other request takes uvicorn's own way, and ends at the same
+HotEndpoint when it is for an operation all the same: the two ways differ in cost only, which a test holds them to.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.http.app import Application
+from service.http.body import ClientGone
+from service.http.hot import HotEndpoint
+from service.http.problem import Headers
+from service.limits import BODY_BYTES_MAX
+
+
+class _NobodyWaits:
+    """Stands for an asyncio.Event: making one costs a microsecond, and only a parked request needs it."""
+
+    def set(self) -> None:
+        return
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
+class _Exchange:
+    """One operation under way. uvicorn's protocol treats it as its own RequestResponseCycle."""
+
+    __slots__ = (
+        "_body",
+        "_chunks",
+        "body_bytes",
+        "disconnected",
+        "endpoint",
+        "keep_alive",
+        "message_event",
+        "more_body",
+        "response_complete",
+    )
+
+    def __init__(self, endpoint: HotEndpoint, *, keep_alive: bool) -> None:
+        self.endpoint = endpoint
+        self.keep_alive = keep_alive
+        self.body_bytes = 0
+        self.more_body = True
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event: asyncio.Event | _NobodyWaits = _NOBODY_WAITS
+        self._body = b""
+        self._chunks: list[bytes] | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Bytes beyond the limit are counted and dropped: the endpoint refuses the body for its length."""
+        self.body_bytes += len(chunk)
+        if not self._body:
+            self._body = chunk
+        elif self.body_bytes - len(chunk) <= BODY_BYTES_MAX:
+            self._chunks = self._chunks or [self._body]
+            self._chunks.append(chunk)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self._chunks) if self._chunks else self._body
+
+    async def receive(self) -> dict[str, Any]:
+        """As ASGI's, after the body: returns when the client is gone."""
+        if not self.disconnected:
+            self.message_event = asyncio.Event()
+            await self.message_event.wait()
+        return {"type": "http.disconnect"}
+
+
+class Protocol(HttpToolsProtocol):
+    hot: dict[bytes, HotEndpoint]
+    """Operations by path; set on the subclass that `protocol_for` makes."""
+
+    _ok_made_of: Any = None
+    _ok_head = b""
+
+    def on_message_begin(self) -> None:
+        # uvicorn builds the ASGI scope here; that is put off until a request turns out to need one.
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        endpoint = self.hot.get(self.url)
+        if endpoint is None or not self._can_be_short():
+            url, headers, expects = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, expects
+            self.headers.extend(headers)
+            super().on_headers_complete()
+            return
+        self.cycle = cast("Any", _Exchange(endpoint, keep_alive=self.parser.should_keep_alive()))
+
+    def _can_be_short(self) -> bool:
+        cycle: Any = self.cycle
+        return (
+            (cycle is None or cycle.response_complete)
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and not self.parser.should_upgrade()
+        )
+
+    def on_body(self, body: bytes) -> None:
+        exchange: Any = self.cycle
+        if type(exchange) is _Exchange:
+            exchange.feed(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        exchange: Any = self.cycle
+        if type(exchange) is not _Exchange:
+            super().on_message_complete()
+            return
+        exchange.more_body = False
+        task = self.loop.create_task(self._serve(exchange, self.headers))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, exchange: _Exchange, headers: Headers) -> None:
+        try:
+            status, extra, body = await exchange.endpoint.answer(headers, exchange.body, exchange.receive)
+        except ClientGone:
+            return
+        exchange.response_complete = True
+        if exchange.disconnected:
+            return
+        if extra is None and exchange.keep_alive:
+            self.transport.write(b"%b%d\r\n\r\n%b" % (self._head_of_200(), len(body), body))
+        else:
+            self._write_in_full(exchange, status, extra, body)
+        self.on_response_complete()
+
+    def _head_of_200(self) -> bytes:
+        """All of a plain 200 before its length; uvicorn replaces its default headers (the date) once a second."""
+        defaults = self.server_state.default_headers
+        if Protocol._ok_made_of is not defaults:
+            lines = b"".join(b"%b: %b\r\n" % line for line in defaults)
+            Protocol._ok_made_of = defaults
+            Protocol._ok_head = STATUS_LINE[200] + lines + b"content-type: application/json\r\ncontent-length: "
+        return Protocol._ok_head
+
+    def _write_in_full(self, exchange: _Exchange, status: int, extra: Headers | None, body: bytes) -> None:
+        lines = [*self.server_state.default_headers, *(exchange.endpoint.headers_of(body) if extra is None else extra)]
+        if not exchange.keep_alive:
+            lines.append((b"connection", b"close"))
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], head, body))
+        if not exchange.keep_alive:
+            self.transport.close()
+
+
+def protocol_for(application: Application) -> type[Protocol]:
+    """The protocol class of one application's operations, as uvicorn's `http` setting takes it."""
+    hot = {path.encode(): endpoint for path, endpoint in application.hot.items()}
+    return type("OperationsProtocol", (Protocol,), {"hot": hot})
