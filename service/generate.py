@@ -21,6 +21,33 @@ ROOT = Path(__file__).resolve().parent.parent
 RETRY_WORDS = {"no": "no", "later": "later, nothing was changed", "same-id": "with the same `request_id`"}
 
 
+ERRORS_INTRO = """# Errors
+
+Every refusal is an `application/problem+json` document (RFC 9457) with `type`, `title`, `status`, `detail`, `code`,
+`action` and `retry`. `type` is a path that every node answers with the explanation below. *Retry* says whether the
+same request may be sent again.
+
+Made from `lua/errors.toml` by `make generate`.
+"""
+SCRIPTS_INTRO = """# Scripts
+
+Every operation is one of these. `simpul scripts` lists them with their SHA; `simpul evalsha NAME` prints the
+`redis-cli` line that runs one. The words are those of the headers in `lua/`, which tests hold equal to the code.
+
+Made by `make generate`.
+"""
+CONFIGURATION_INTRO = """# Configuration
+
+A node reads its settings once, from the environment. `simpul config` prints them with their present values. A value
+that cannot be used ends the start with a line that names it.
+
+Made from `service/config.py` by `make generate`.
+
+| variable | default | unit | accepts | meaning and danger |
+|---|---|---|---|---|
+"""
+
+
 def error_classes(entries: tuple[ErrorEntry, ...]) -> str:
     parts = [
         '"""Made from lua/errors.toml by `make generate`; do not edit."""\n\n'
@@ -46,11 +73,7 @@ def error_classes(entries: tuple[ErrorEntry, ...]) -> str:
 
 
 def errors_page(entries: tuple[ErrorEntry, ...]) -> str:
-    parts = [
-        "# Errors\n\nEvery refusal is an `application/problem+json` document (RFC 9457) with `type`, `title`, `status`,\n"
-        "`detail`, `code` and `action`; `type` is the address of its section on this page. *Retry* says whether the\n"
-        "same request may be sent again.\n\nMade from `lua/errors.toml` by `make generate`.\n"
-    ]
+    parts = [ERRORS_INTRO]
     for entry in entries:
         detail = entry.detail.replace("{", "*").replace("}", "*")
         parts.append(
@@ -61,11 +84,7 @@ def errors_page(entries: tuple[ErrorEntry, ...]) -> str:
 
 
 def scripts_page(script_set: ScriptSet) -> str:
-    parts = [
-        "# Scripts\n\nEvery operation is one of these. `simpul scripts` lists them with their SHA, `simpul evalsha NAME`\n"
-        "prints the `redis-cli` line that runs one. The words are those of the headers in `lua/`, which tests hold\n"
-        "equal to the code. Made by `make generate`.\n"
-    ]
+    parts = [SCRIPTS_INTRO]
     for script in script_set.scripts.values():
         parts.append(f"\n## {script.name}\n\n{script.summary.capitalize()}\n\n{script.promises}\n\n")
         for title, arguments in (("KEYS", script.keys), ("ARGV", script.args)):
@@ -83,12 +102,7 @@ def scripts_page(script_set: ScriptSet) -> str:
 
 
 def configuration_page() -> str:
-    parts = [
-        "# Configuration\n\nA node reads its settings once, from the environment. `simpul config` prints them with their\n"
-        "present values. A value that cannot be used ends the start with a line that names it.\nMade from "
-        "`service/config.py` by `make generate`.\n\n| variable | default | unit | accepts | meaning and danger |\n"
-        "|---|---|---|---|---|\n"
-    ]
+    parts = [CONFIGURATION_INTRO]
     for setting in SETTINGS:
         default = f"`{setting.default}`" if setting.default else "empty"
         parts.append(f"| `{setting.env}` | {default} | {setting.unit} | {setting.accepts} | {setting.about} |\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import NodeProcess, RedisServer, cluster, free_port, redis_server, wait_until
+from tests.support import NodeProcess, RedisServer, cluster, redis_server, wait_until
 
 PUT = {"key": "k", "value": 1}
 

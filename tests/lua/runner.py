@@ -4,7 +4,8 @@ Every call runs as a Redis user who may touch the keys in KEYS and no others, so
 name by itself fails whatever test it appears in.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import redis
@@ -12,7 +13,7 @@ import redis
 from service.keys import Keys
 from service.store import bundle
 from service.store.bundle import LuaScript, ScriptSet
-from tests.support import RedisServer
+from tests.support import DEADLINE_S, RedisServer
 
 COUNTER_BITS = 36
 GENERATION = 3
@@ -264,8 +265,27 @@ class Runner:
 
 def delivery_named(receipt: str) -> dict[str, str]:
     """A receipt taken apart as service.queue.receipts does; a bare id stands for its current delivery."""
-    generation, dot, rest = receipt.partition(".")
-    attempt, _, message_id = rest.partition(".")
-    if not dot:
-        return {"id": receipt, "attempt": "", "generation": ""}
-    return {"id": message_id, "attempt": attempt, "generation": generation}
+    if "." not in receipt:
+        return {"id": receipt, "delivery": "", "generation": ""}
+    generation, attempt, delivered_ms, message_id = receipt.split(".", 3)
+    return {"id": message_id, "delivery": f"{attempt}.{delivered_ms}", "generation": generation}
+
+
+def now_ms(run: Runner) -> int:
+    """Redis TIME."""
+    seconds, micros = run.redis.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+@contextmanager
+def heard(run: Runner, channel: str) -> Iterator[list[bytes]]:
+    """What is published on a channel by the calls inside the block; complete when the block has ended."""
+    messages: list[bytes] = []
+    with run.redis.pubsub() as ear:
+        ear.subscribe(channel)
+        assert ear.get_message(timeout=DEADLINE_S)
+        yield messages
+        run.redis.publish(channel, "end")
+        while (message := ear.get_message(timeout=DEADLINE_S)) and message["data"] != b"end":
+            messages.append(message["data"])
+        assert message, "the connection lost a publication"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lua.runner import COUNTER_BITS, GENERATION, Runner
+from tests.lua.runner import COUNTER_BITS, GENERATION, Runner, now_ms
 
 FLOOR = GENERATION << COUNTER_BITS
 MODES = ("exclusive", "shared")
@@ -132,7 +132,7 @@ def test_readers_whose_lease_ended_do_not_count_and_leave_a_hundred_at_a_time(ru
     _add_readers(run, 250, ends_in_ms=-1_000)
     for left in (150, 50, 0):
         run.granted(f"after{left}", "shared")
-        gone = run.redis.zcount(run.key("readers", "res"), "-inf", _now_ms(run))
+        gone = run.redis.zcount(run.key("readers", "res"), "-inf", now_ms(run))
         fields = [field for field in run.redis.hkeys(run.key("lock", "res")) if field.startswith(b"token:many")]
         assert (gone, len(fields)) == (left, left)
 
@@ -222,7 +222,7 @@ def test_the_mark_of_waiting_lasts_as_long_as_the_most_patient(run: Runner) -> N
     run.acquire("b", wait_ms=20_000)
     run.acquire("c", wait_ms=1_000)
     until_ms = int(run.redis.hget(run.key("lock", "res"), "waited_until") or 0)
-    assert 10_000 < until_ms - _now_ms(run) <= 20_000
+    assert 10_000 < until_ms - now_ms(run) <= 20_000
 
 
 def test_owner_names_that_look_like_fields_do_not_meet(run: Runner) -> None:
@@ -237,12 +237,8 @@ def test_owner_names_that_look_like_fields_do_not_meet(run: Runner) -> None:
 
 def _add_readers(run: Runner, number: int, *, ends_in_ms: int) -> None:
     """Readers as the script stores them, in one go."""
-    ends_at = _now_ms(run) + ends_in_ms
+    ends_at = now_ms(run) + ends_in_ms
     owners = [f"many{at}" for at in range(number)]
     run.redis.zadd(run.key("readers", "res"), dict.fromkeys(owners, ends_at))
     run.redis.hset(run.key("lock", "res"), mapping={f"token:{owner}": "1" for owner in owners})
 
-
-def _now_ms(run: Runner) -> int:
-    seconds, micros = run.redis.time()
-    return int(seconds) * 1000 + int(micros) // 1000
