@@ -44,9 +44,13 @@ class Bench:
     async def round(self, endpoint: Endpoint, name: str, seconds: int) -> Round:
         """The echo, then the operation. Raises LoadError when the node did not do what it answered."""
         prepared = await endpoint.prepare(self.api, name, FILL_PER_S * seconds)
-        echo, echo_cpu_s = await self._drive(self.starlette, endpoint.script, endpoint.echo_args(name), seconds)
+        echo, echo_cpu_s = await self._drive(
+            self.starlette, endpoint.script.name, endpoint.script.echo_args(name), seconds
+        )
         redis_before_s = processes.cpu_s(self.valkey.child.pid)
-        figures, node_cpu_s = await self._drive(self.node, endpoint.script, endpoint.node_args(name), seconds)
+        figures, node_cpu_s = await self._drive(
+            self.node, endpoint.script.name, endpoint.script.node_args(name), seconds
+        )
         redis_cpu_s = processes.cpu_s(self.valkey.child.pid) - redis_before_s
         if endpoint.check is not None:
             wrong = await endpoint.check(self.api, name, prepared, figures.requests, self.connections)
@@ -145,7 +149,8 @@ def main() -> int:
     print(report.table(found))
     print(f"\n{report.cpu_table(found)}\n")
     print(
-        f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, {monotonic() - began:.0f} s"
+        f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, "
+        f"{monotonic() - began:.0f} s in all"
     )
     missed = _missed(found)
     for line in missed:

@@ -55,12 +55,15 @@ class Setting:
         values = [given[argument.name] for argument in made.args]
         return [_bytes(part) for part in ("EVALSHA", made.sha, len(keys), *keys, *values)]
 
+    def execute(self, *parts: Any) -> Any:
+        return self.client.execute_command(*parts)  # type: ignore[no-untyped-call]
+
     def all(self, commands: Iterator[list[bytes]]) -> None:
         """Send many commands."""
         while chunk := list(islice(commands, _PIPELINE)):
             pipeline = self.client.pipeline(transaction=False)
             for command in chunk:
-                pipeline.execute_command(*command)
+                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
             pipeline.execute()
 
     @property
@@ -115,7 +118,7 @@ def _hold_all(setting: Setting) -> None:
 
 
 def _hold_one(setting: Setting) -> None:
-    setting.client.execute_command(*setting.call("lock.acquire", "r", ttl_ms=600_000))
+    setting.execute(*setting.call("lock.acquire", "r", ttl_ms=600_000))
     setting.client.set("bare", "alice", px=600_000)
 
 
@@ -124,20 +127,20 @@ def _fill(setting: Setting) -> None:
     ids = iter(setting.names)
     while batch := list(islice(ids, _BATCH)):
         call = setting.call("queue.publish", "t", id=batch[0])
-        setting.client.execute_command(*call, *(part for more in batch[1:] for part in (more, "0", PAYLOAD)))
+        setting.execute(*call, *(part for more in batch[1:] for part in (more, "0", PAYLOAD)))
     setting.all(_words("XADD", "bare", f"{number}-0", "d", PAYLOAD) for number in range(1, setting.calls + 2))
-    setting.client.execute_command("XGROUP", "CREATE", "bare", "g", "0")
+    setting.execute("XGROUP", "CREATE", "bare", "g", "0")
 
 
 def _deliver(setting: Setting) -> None:
     _fill(setting)
     for _ in range(setting.calls // _TAKE + 1):
-        setting.client.execute_command(*setting.call("queue.consume", "t", max=_TAKE))
-    setting.client.execute_command("XREADGROUP", "GROUP", "g", "c", "COUNT", setting.calls + 1, "STREAMS", "bare", ">")
+        setting.execute(*setting.call("queue.consume", "t", max=_TAKE))
+    setting.execute("XREADGROUP", "GROUP", "g", "c", "COUNT", setting.calls + 1, "STREAMS", "bare", ">")
 
 
 def _store(setting: Setting) -> None:
-    setting.client.execute_command(*setting.call("cache.put", "k", ttl_ms=0))
+    setting.execute(*setting.call("cache.put", "k", ttl_ms=0))
     setting.client.set("bare", PAYLOAD)
 
 

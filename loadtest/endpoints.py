@@ -33,12 +33,17 @@ async def _nothing(*_: Any) -> None:
     return None
 
 
+class Script(NamedTuple):
+    """A wrk script, and its arguments in a round of a given name (topics and resources carry it)."""
+
+    name: str
+    node_args: Callable[[str], tuple[str, ...]]
+    echo_args: Callable[[str], tuple[str, ...]]
+
+
 class Endpoint(NamedTuple):
     name: str
-    script: str
-    node_args: Callable[[str], tuple[str, ...]]
-    """Arguments of the wrk script in a round of this name (topics and resources carry it)."""
-    echo_args: Callable[[str], tuple[str, ...]]
+    script: Script
     target: float
     """Least acceptable ratio to the Starlette echo; 0: shown, no target."""
     prepare: Prepare = _nothing
@@ -48,13 +53,14 @@ class Endpoint(NamedTuple):
     is wrong. wrk does not count requests in flight when its time is up, hence the connections."""
 
 
-def _fixed(method: str, path: str, body: Any = None) -> dict[str, Callable[[str], tuple[str, ...]]]:
+def _fixed(method: str, path: str, body: Any = None) -> Script:
     """The same request to both; `ROUND` in it stands for the round's name."""
     text = () if body is None else (json.dumps(body, separators=(",", ":")),)
-    return {
-        "node_args": lambda name: tuple(part.replace("ROUND", name) for part in (method, path, *text)),
-        "echo_args": lambda name: tuple(part.replace("ROUND", name) for part in (method, "/echo", *text)),
-    }
+
+    def to(where: str) -> Callable[[str], tuple[str, ...]]:
+        return lambda name: tuple(part.replace("ROUND", name) for part in (method, where, *text))
+
+    return Script("fixed", to(path), to("/echo"))
 
 
 async def _check_published(api: Api, name: str, _: Any, requests: int, connections: int) -> str:
@@ -111,49 +117,49 @@ _DELIVERY = json.dumps({"id": "abcdefghijklmnop-123456", "receipt": "1.1.abcdefg
 ENDPOINTS = (
     Endpoint(
         "publish",
-        "fixed",
-        **_fixed("POST", "/queue/publish", {"topic": "ROUND", "data": DATA}),
+        _fixed("POST", "/queue/publish", {"topic": "ROUND", "data": DATA}),
         target=1.0,
         check=_check_published,
     ),
     Endpoint(
         "consume+ack",
-        "queue_pair",
-        lambda name: ("/queue/consume", "/queue/ack", json.dumps({"topic": name, "consumer": "c1"}), name),
-        lambda name: ("/echo", "/echo", _DELIVERY.replace(": ", ":"), name),
+        Script(
+            "queue_pair",
+            lambda name: ("/queue/consume", "/queue/ack", json.dumps({"topic": name, "consumer": "c1"}), name),
+            lambda name: ("/echo", "/echo", _DELIVERY.replace(": ", ":"), name),
+        ),
         target=1.0,
         prepare=_fill,
         check=_check_consumed,
     ),
     Endpoint(
         "acquire+release",
-        "lock_pair",
-        lambda name: ("/lock/acquire", "/lock/release", f"{name}-"),
-        lambda name: ("/echo", "/echo", f"{name}-"),
+        Script(
+            "lock_pair",
+            lambda name: ("/lock/acquire", "/lock/release", f"{name}-"),
+            lambda name: ("/echo", "/echo", f"{name}-"),
+        ),
         target=1.0,
     ),
     Endpoint(
         "cache put",
-        "fixed",
-        **_fixed("POST", "/cache/put", {"key": "ROUND", "value": DATA}),
+        _fixed("POST", "/cache/put", {"key": "ROUND", "value": DATA}),
         target=1.0,
         prepare=_version,
         check=_check_put,
     ),
     Endpoint(
         "cache get, near, 1 KiB",
-        "fixed",
-        **_fixed("POST", "/cache/get", {"key": "ROUND"}),
+        _fixed("POST", "/cache/get", {"key": "ROUND"}),
         target=1.2,
         prepare=_put_1k,
         check=_check_1k,
     ),
     Endpoint(
         "cache get, strong, 1 KiB",
-        "fixed",
-        **_fixed("POST", "/cache/get", {"key": "ROUND", "consistency": "strong"}),
+        _fixed("POST", "/cache/get", {"key": "ROUND", "consistency": "strong"}),
         target=0,
         prepare=_put_1k,
     ),
-    Endpoint("lock state", "fixed", **_fixed("GET", "/lock/ROUND"), target=0, prepare=_hold),
+    Endpoint("lock state", _fixed("GET", "/lock/ROUND"), target=0, prepare=_hold),
 )

@@ -1,6 +1,6 @@
 """Users of the API for locust: `locust -f loadtest/locustfile.py [User …] --headless -u 50 -r 50 -t 60s --host URL`.
 
-Without names all users of a weight above 0 run. `--host` takes several URLs with commas between them; users are
+Without names all kinds of users run. `--host` takes several URLs with commas between them; users are
 spread over them, as a client may call any node. Every answer is checked for its promised shape, not only for its
 status: a service that answers 200 with the wrong thing fails here.
 
@@ -13,7 +13,7 @@ from itertools import count
 from random import choice, randrange
 from typing import Any
 
-from locust import FastHttpUser, between, constant, task
+from locust import FastHttpUser, between, task
 from locust.env import Environment
 
 Fits = Callable[[dict[str, Any]], bool]
@@ -85,7 +85,6 @@ class OriginalClient(ApiUser):
     """Three publishes to one consume and ack on topic `t`, by id: the original wire, nothing of ours."""
 
     wait_time = between(0.1, 0.5)
-    weight = 0
 
     @task(3)
     def publish_one(self) -> None:
@@ -102,7 +101,6 @@ class QueueUser(ApiUser):
     """Publishes and consumes at the same rate; acknowledges by receipt, now and then gives back."""
 
     wait_time = between(0.1, 0.5)
-    weight = 3
 
     @task
     def publish_and_consume(self) -> None:
@@ -126,7 +124,6 @@ class LockUser(ApiUser):
     """Takes one of few locks, renews it and lets go; shared one time in four. Conflicts are answers."""
 
     wait_time = between(0.1, 0.5)
-    weight = 3
 
     @task
     def hold_and_release(self) -> None:
@@ -151,7 +148,6 @@ class CacheUser(ApiUser):
     """Ten reads to a write, one in ten of them strong; a value read must be one that was put under that key."""
 
     wait_time = between(0.1, 0.5)
-    weight = 3
 
     @task(10)
     def read(self) -> None:
@@ -179,11 +175,4 @@ def _fits_get(answer: dict[str, Any], key: str) -> bool:
 class MixedUser(QueueUser, LockUser, CacheUser):
     """All of it in one user."""
 
-    weight = 1
-
-
-class BusyUser(MixedUser):
-    """MixedUser that never waits: finds the limit instead of a rate."""
-
-    wait_time = constant(0)
-    weight = 0
+    weight = 2

@@ -14,6 +14,7 @@ from service import child, embedded
 from service.child import Child
 from service.embedded import EmbeddedValkey
 
+ROOT = Path(__file__).resolve().parent.parent
 START_S = 15.0
 STOP_GRACE_S = 8.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -54,7 +55,7 @@ async def valkey(folder: Path, appendfsync: str) -> AsyncIterator[EmbeddedValkey
 
 
 @asynccontextmanager
-async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path | None = None) -> AsyncIterator[Served]:
+async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path = ROOT) -> AsyncIterator[Served]:
     """A node with its default settings, run from `source` (a tree to compare with) if that is given."""
     port = free_port()
     settings = {
@@ -64,23 +65,23 @@ async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path |
         "SIMPUL_DATA": str(folder / node_id),
         "SIMPUL_LOG_LEVEL": "warning",
     }
-    async with _served(node_id, ("-c", _NODE), port, "/readyz", settings, source) as served:
+    async with _served(node_id, "-c", _NODE, port=port, ready="/readyz", source=source, **settings) as served:
         yield served
 
 
 @asynccontextmanager
 async def echo(kind: str) -> AsyncIterator[Served]:
     port = free_port()
-    async with _served(f"{kind} echo", ("-m", "loadtest.echo", kind, str(port)), port, "/echo", {}, None) as served:
+    async with _served(f"{kind} echo", "-m", "loadtest.echo", kind, str(port), port=port, ready="/echo") as served:
         yield served
 
 
 @asynccontextmanager
 async def _served(
-    name: str, arguments: tuple[str, ...], port: int, ready: str, settings: dict[str, str], source: Path | None
+    name: str, *arguments: str, port: int, ready: str, source: Path = ROOT, **settings: str
 ) -> AsyncIterator[Served]:
     ours = {key: value for key, value in os.environ.items() if not key.startswith("SIMPUL_")}
-    env = {**ours, **settings, "PYTHONPATH": str(source or Path(__file__).resolve().parent.parent)}
+    env = {**ours, **settings, "PYTHONPATH": str(source)}
     running = await child.start(
         name, (sys.executable, *arguments), env=env, on_line=lambda line: print(f"{name}: {line}")
     )

@@ -80,7 +80,7 @@ async def compare(valkey: EmbeddedValkey, script_set: ScriptSet, pair: Pair, nam
     with redis.Redis(port=valkey.port, protocol=2) as client:
         setting = Setting(client, script_set, name, calls)
         pair.prepare(setting)
-        answer = client.execute_command(*pair.script(setting, "once"))
+        answer = setting.execute(*pair.script(setting, "once"))
         if answer[0] != b"ok":
             raise LoadError(f"{pair.name} was refused: {answer}")
         bare = await _benchmark(valkey, pair.bare(setting), calls)
@@ -110,11 +110,12 @@ def _print(found: dict[Pair, list[Compared]]) -> None:
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     for pair, rounds in found.items():
         ratios = sorted(one.ratio for one in rounds)
+        us, bare_us = median(one.script.server_us for one in rounds), median(one.bare.server_us for one in rounds)
         print(
             f"| {pair.name} | {pair.bare_name} | {median(one.script.per_second for one in rounds):,.0f} "
             f"| {median(one.bare.per_second for one in rounds):,.0f} "
             f"| {median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f}) "
-            f"| {median(one.script.server_us for one in rounds):.1f} | {median(one.bare.server_us for one in rounds):.1f} "
+            f"| {us:.1f} | {bare_us:.1f} "
             f"| {median(one.cpu_ratio for one in rounds):.1f} |"
         )
 

@@ -212,6 +212,11 @@ class Runner:
     def consume_ids(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[str]:
         return [delivered.id for delivered in self.consume(most, visibility_ms, **args)]
 
+    def receipt(self, visibility_ms: int = 60_000) -> str:
+        """Of the next message, delivered now."""
+        (delivered,) = self.consume(visibility_ms=visibility_ms)
+        return delivered.receipt
+
     def ack(self, *receipts: str, topic: str = "topic", **args: Any) -> list[str]:
         """The code of each; a receipt without dots is a bare message id."""
         reply = self.call("queue.ack", topic, items=[delivery_named(receipt) for receipt in receipts], **args)

@@ -1,0 +1,123 @@
+"""The millisecond in which a time ends, on a clock that stands still.
+
+Only lib/clock is replaced: by a key that the test sets, far in the future so that Redis removes nothing by itself.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.store import bundle
+from tests.lua.runner import Message, Runner
+from tests.support import RedisServer
+
+START_MS = 4_000_000_000_000
+MODES = ("exclusive", "shared")
+
+
+class Clocked(Runner):
+    """Scripts that read the time from a key; the caller may touch that one besides KEYS."""
+
+    def _allow(self, keys: object) -> None:
+        super()._allow([*keys, b"clock"])  # type: ignore[misc]
+
+    def at(self, after_ms: int) -> None:
+        self.redis.set("clock", START_MS + after_ms)
+
+
+@pytest.fixture
+def run(any_server: RedisServer, tmp_path: Path) -> Iterator[Clocked]:
+    shutil.copytree(bundle.sources_dir(), tmp_path / "lua")
+    (tmp_path / "lua/lib/clock.lua").write_text('local now_ms = tonumber(redis.call("GET", "clock"))\n')
+    clocked = Clocked(any_server, bundle.build(tmp_path / "lua"))
+    clocked.at(0)
+    yield clocked
+    clocked.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_lease_holds_in_its_last_millisecond(run: Clocked, mode: str) -> None:
+    token = run.granted("a", mode, ttl_ms=1_000, request_id="r1")
+    run.at(999)
+    assert run.acquire("b").fields[-1] == 1
+    assert run.holders() == {"a": token}
+    assert run.granted("a", mode, ttl_ms=1_000, request_id="r1") == token
+    assert run.renew("a", token, 1_000).code == "ok"
+
+
+@pytest.mark.parametrize("act", ["acquire", "release", "renew", "inspect", "repeat"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_lease_is_over_exactly_at_its_end(run: Clocked, mode: str, act: str) -> None:
+    token = run.granted("a", mode, ttl_ms=1_000, request_id="r1")
+    run.at(1_000)
+    if act == "acquire":
+        assert run.acquire("b").code == "ok"
+    elif act == "release":
+        assert run.release("a").code == "lock_not_held"
+    elif act == "renew":
+        assert run.renew("a", token).code == "lock_lost"
+    elif act == "inspect":
+        assert run.holders() == {}
+    else:
+        assert run.acquire("a", mode, ttl_ms=1_000, request_id="r1").code == "lock_released"
+
+
+def test_a_reader_may_come_back_exactly_at_the_end_of_its_lease(run: Clocked) -> None:
+    run.granted("a", "shared", ttl_ms=1_000)
+    run.granted("b", "shared", ttl_ms=9_000)
+    run.at(1_000)
+    assert run.acquire("a", "shared").code == "ok"
+
+
+@pytest.mark.parametrize("act", ["ack", "nack", "extend"])
+def test_a_delivery_holds_in_its_last_millisecond_and_is_over_in_the_next(run: Clocked, act: str) -> None:
+    run.publish("a", "b")
+    first, second = run.consume(2, visibility_ms=1_000)
+    settle = {
+        "ack": lambda receipt: run.ack(receipt)[0],
+        "nack": run.nack,
+        "extend": lambda receipt: run.extend(receipt, 500),
+    }[act]
+    run.at(999)
+    assert run.counts() == (0, 0, 2)
+    assert settle(first.receipt) == "ok"
+    run.at(1_001)
+    assert settle(second.receipt) == "receipt_expired"
+
+
+def test_no_message_is_delivered_while_its_delivery_holds(run: Clocked) -> None:
+    """Whatever the fraction of a millisecond a delivery ends in, exactly one side has the message."""
+    run.publish(*(f"m{number}" for number in range(100)))
+    deliveries = run.consume(100, visibility_ms=1_000)
+    run.at(1_000)
+    again = {one.id for one in run.consume(100, visibility_ms=60_000)}
+    for one in deliveries:
+        expected = "receipt_superseded" if one.id in again else "ok"
+        assert run.extend(one.receipt, 1) == expected
+
+
+def test_a_delayed_message_is_due_at_its_time(run: Clocked) -> None:
+    run.publish(*(Message(f"m{number}", delay_ms=1_000) for number in range(10)))
+    run.at(999)
+    assert run.consume(10) == []
+    run.at(1_001)
+    assert len(run.consume(10)) == 10
+
+
+def test_a_wait_is_over_at_its_end(run: Clocked) -> None:
+    run.granted("a", ttl_ms=5_000)
+    run.acquire("b", wait_ms=1_000)
+    until_ms = int(run.redis.hget(run.key("lock", "res"), "waited_until") or 0)
+    assert until_ms == START_MS + 1_000
+
+
+def test_a_renewed_lease_ends_counted_from_the_renewal(run: Clocked) -> None:
+    token = run.granted("a", ttl_ms=1_000)
+    run.at(600)
+    run.renew("a", token, 1_000)
+    run.at(1_599)
+    assert run.holders() == {"a": token}
+    run.at(1_600)
+    assert run.holders() == {}

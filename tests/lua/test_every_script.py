@@ -1,0 +1,171 @@
+"""What every script promises alike: the fence comes first, a request id acts once, and nothing is left behind."""
+
+from collections.abc import Callable
+
+import pytest
+
+from service.store import bundle
+from tests.lua.runner import GENERATION, KEEP_MS, Message, Reply, Runner
+
+Once = Callable[[Runner, str], Reply]
+"""A call that would change something in the prepared partition, with a request id."""
+
+
+
+
+MUTATIONS: dict[str, Once] = {
+    "lock.acquire": lambda run, rid: run.acquire("new", resource="free", request_id=rid),
+    "lock.release": lambda run, rid: run.release("a", request_id=rid),
+    "lock.renew": lambda run, rid: run.renew("a", token_of(run), 50_000, request_id=rid),
+    "queue.publish": lambda run, rid: run.publish("new", Message("late", delay_ms=5_000), request_id=rid),
+    "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
+    "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
+    "queue.nack": lambda run, rid: run.call("queue.nack", "topic", delay_ms=0, **bare("m1"), request_id=rid),
+    "queue.extend": lambda run, rid: run.call("queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid),
+    "cache.put": lambda run, rid: run.put("k", b"new", request_id=rid),
+    "cache.invalidate": lambda run, rid: run.invalidate("k", "none", request_id=rid),
+}
+READS: dict[str, Callable[[Runner], Reply]] = {
+    "lock.inspect": lambda run: run.call("lock.inspect", "res"),
+    "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
+    "cache.get": lambda run: run.call("cache.get", "k"),
+}
+each_mutation = pytest.mark.parametrize("name", MUTATIONS)
+
+
+def bare(message_id: str) -> dict[str, str]:
+    return {"id": message_id, "delivery": "", "generation": ""}
+
+
+def token_of(run: Runner) -> int:
+    return int(run.redis.hget(run.key("lock", "res"), "token") or 0)
+
+
+def prepare(run: Runner) -> None:
+    """Something for every script to act on."""
+    run.granted("a")
+    run.publish("m1", "m2", "m3", Message("m4", delay_ms=60_000))
+    run.consume(1)
+    run.put("k")
+
+
+def call(run: Runner, name: str, request_id: str = "r1") -> Reply:
+    return READS[name](run) if name in READS else MUTATIONS[name](run, request_id)
+
+
+def test_the_tables_above_name_every_script() -> None:
+    assert {*MUTATIONS, *READS, "fence.install"} == set(bundle.shipped().scripts)
+
+
+@pytest.mark.parametrize("request_id", ["", "known"])
+@pytest.mark.parametrize("name", [*MUTATIONS, *READS])
+def test_another_fence_is_refused_before_anything_is_touched(run: Runner, name: str, request_id: str) -> None:
+    prepare(run)
+    if request_id:
+        call(run, name, request_id)
+    before = run.snapshot()
+    ours = run.fence
+    for theirs in (f"{GENERATION}.set2", f"{GENERATION - 1}.set1", f"{GENERATION + 1}.set1", f"{ours}0", ours[:-1], ""):
+        run.fence = theirs
+        assert call(run, name, request_id) == ("fence_stale", [ours.encode()])
+    assert run.snapshot() == before
+
+
+@pytest.mark.parametrize("name", [*MUTATIONS, *READS])
+def test_a_missing_fence_is_refused_before_anything_is_touched(run: Runner, name: str) -> None:
+    prepare(run)
+    run.redis.delete(run.key("fence"))
+    before = run.snapshot()
+    assert call(run, name) == ("fence_missing", [])
+    assert run.snapshot() == before
+
+
+@each_mutation
+def test_a_repeated_request_gets_the_first_outcome_and_changes_nothing(run: Runner, name: str) -> None:
+    prepare(run)
+    first = call(run, name, "r1")
+    assert first.code == "ok"
+    before = run.snapshot()
+    assert call(run, name, "r1") == first
+    assert run.snapshot() == before
+
+
+@each_mutation
+def test_a_request_id_used_for_something_else_is_refused_untouched(run: Runner, name: str) -> None:
+    prepare(run)
+    run.put("elsewhere", request_id="r1")
+    before = run.snapshot()
+    assert call(run, name, "r1") == ("request_id_reused", [])
+    assert run.snapshot() == before
+
+
+@each_mutation
+def test_two_request_ids_are_two_requests(run: Runner, name: str) -> None:
+    prepare(run)
+    run.put("elsewhere", request_id="r1")
+    assert call(run, name, "r2").code == "ok"
+
+
+@each_mutation
+def test_an_outcome_is_kept_for_its_time_and_no_longer(run: Runner, name: str) -> None:
+    prepare(run)
+    call(run, name, "r1")
+    assert KEEP_MS - 10_000 < run.redis.pttl(run.keys_of("", "r1")["outcome"]) <= KEEP_MS
+
+
+@each_mutation
+def test_without_a_request_id_nothing_is_kept(run: Runner, name: str) -> None:
+    prepare(run)
+    assert call(run, name, "").code == "ok"
+    assert "outcome" not in run.kinds()
+
+
+def test_a_refusal_is_not_kept(run: Runner) -> None:
+    prepare(run)
+    refusals = [
+        run.acquire("b", request_id="r1").code,
+        run.release("b", request_id="r1").code,
+        run.release("a", 1, request_id="r1").code,
+        run.renew("b", 1, request_id="r1").code,
+        *run.ack("m2", "none", request_id="r1"),
+        run.nack("m2", request_id="r1"),
+        run.extend("m2", 1_000, request_id="r1"),
+        run.put("k", if_version=1, request_id="r1").code,
+    ]
+    assert refusals == [
+        "lock_held",
+        "lock_not_held",
+        "token_stale",
+        "lock_lost",
+        "receipt_expired",
+        "already_acked",
+        "receipt_expired",
+        "receipt_expired",
+        "version_mismatch",
+    ]
+    assert "outcome" not in run.kinds()
+
+
+def test_what_is_settled_leaves_only_the_fence_the_counters_and_the_outcomes(run: Runner) -> None:
+    for mode in ("exclusive", "shared"):
+        run.granted("a", mode, request_id=f"1{mode}")
+        run.acquire("w", wait_ms=5_000)
+        run.release("a", request_id=f"2{mode}")
+    run.publish("m1", "m2", Message("m3", delay_ms=1_000), request_id="3")
+    run.nack(run.receipt(), 1_000, request_id="4")
+    run.pass_time(1_002)
+    run.ack(*(one.receipt for one in run.consume(10, request_id="5")), request_id="6")
+    run.put("k", request_id="7")
+    run.invalidate("k", request_id="8")
+    assert run.kinds() == {"outcome"}
+    run.pass_time(KEEP_MS)
+    assert run.kinds() == set()
+
+
+def test_leases_that_end_unattended_leave_nothing(run: Runner) -> None:
+    run.granted("a", ttl_ms=1_000)
+    run.granted("r1", "shared", resource="other", ttl_ms=1_000)
+    run.granted("r2", "shared", resource="other", ttl_ms=2_000)
+    run.acquire("w", wait_ms=60_000)
+    run.pass_time(2_001)
+    assert run.kinds() == set()
