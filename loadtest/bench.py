@@ -6,6 +6,7 @@ time: each round drives the echo and then the operation with the same wrk script
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 from contextlib import AsyncExitStack
@@ -18,7 +19,7 @@ import httpx2
 
 from loadtest import processes, report
 from loadtest.endpoints import ENDPOINTS, Api, Endpoint
-from loadtest.generator import Figures, LoadError, wrk
+from loadtest.generator import Figures, LoadError, children_cpu_s, wrk
 from loadtest.processes import Served
 from loadtest.report import Round
 from service.embedded import EmbeddedValkey
@@ -73,8 +74,8 @@ class Bench:
         return figures, served.cpu_s - before_s
 
 
-async def measure(options: argparse.Namespace) -> dict[str, list[Round]]:
-    """All rounds by endpoint; the bare ASGI echo is among them. Raises LoadError."""
+async def measure(options: argparse.Namespace) -> tuple[dict[str, list[Round]], float]:
+    """All rounds by endpoint, the bare ASGI echo among them, and how many cores others kept busy. Raises LoadError."""
     chosen = [endpoint for endpoint in ENDPOINTS if not options.only or endpoint.name.startswith(tuple(options.only))]
     if not chosen:
         raise LoadError(f"no endpoint starts with {options.only}; there are {[e.name for e in ENDPOINTS]}")
@@ -83,9 +84,11 @@ async def measure(options: argparse.Namespace) -> dict[str, list[Round]]:
         enter = stack.enter_async_context
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simpul-bench-")))
         valkey = await enter(processes.valkey(folder / "valkey", options.appendfsync))
-        node = await enter(processes.node(folder, valkey.url))
+        node = await enter(processes.node(folder, valkey.url, source=options.source))
         starlette, bare = await enter(processes.echo("starlette")), await enter(processes.echo("asgi"))
         client = await enter(httpx2.AsyncClient(base_url=node.url, timeout=30))
+        pids = [os.getpid(), valkey.child.pid, *(served.process.pid for served in (node, starlette, bare))]
+        others = _Others(pids)
         bench = Bench(node, starlette, bare, valkey, Api(client), options.seconds, options.connections)
         for number in range(options.rounds + 1):
             # The first round warms up: caches, allocators, and the branch predictor of a shared machine.
@@ -98,12 +101,31 @@ async def measure(options: argparse.Namespace) -> dict[str, list[Round]]:
                 measured = await bench.round(endpoint, f"bench-{number}-{position}", seconds)
                 if number:
                     found[endpoint.name].append(measured)
-    return found
+        return found, others.cores
+
+
+class _Others:
+    """CPU time that went to neither us nor what we started: a figure taken on a busy machine should say so."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self._pids = pids
+        self._began = monotonic()
+        self._before_s = self._others_s()
+
+    @property
+    def cores(self) -> float:
+        return max(0.0, self._others_s() - self._before_s) / (monotonic() - self._began)
+
+    def _others_s(self) -> float:
+        return processes.machine_busy_s() - children_cpu_s() - sum(map(processes.cpu_s, self._pids))
 
 
 def _progress(number: int, rounds: int, endpoint: Endpoint) -> None:
     what = f"round {number}/{rounds}" if number else "warm-up"
-    print(f"\r{what}: {endpoint.name:<30}", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(f"\r{what}: {endpoint.name:<30}", end="", file=sys.stderr, flush=True)
+    else:
+        print(f"{what}: {endpoint.name}", file=sys.stderr, flush=True)
 
 
 def _missed(found: dict[str, list[Round]]) -> list[str]:
@@ -128,6 +150,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one round of one second: does it all still run?")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="endpoints whose names start so")
     parser.add_argument("--appendfsync", choices=("everysec", "always", "no"), default="everysec")
+    parser.add_argument("--source", type=Path, default=processes.ROOT, help="another tree, to try a change")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args()
     if options.quick:
@@ -141,7 +164,7 @@ def main() -> int:
     options = _options()
     began = monotonic()
     try:
-        found = asyncio.run(measure(options))
+        found, others = asyncio.run(measure(options))
     except LoadError as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
@@ -150,7 +173,8 @@ def main() -> int:
     print(f"\n{report.cpu_table(found)}\n")
     print(
         f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, "
-        f"{monotonic() - began:.0f} s in all"
+        f"{monotonic() - began:.0f} s in all; "
+        f"others kept {others:.1f} of {os.cpu_count()} cores busy"
     )
     missed = _missed(found)
     for line in missed:

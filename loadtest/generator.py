@@ -40,7 +40,7 @@ async def wrk(base_url: str, script: str, *args: str, connections: int, seconds:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", source, base_url, "--", *args]
     env = {**os.environ, "LUA_PATH": f"{SCRIPTS}/?.lua;;"}
     lines: list[str] = []
-    used_before_s = _children_cpu_s()
+    used_before_s = children_cpu_s()
     try:
         running = await child.start("wrk", command, env=env, on_line=lines.append)
     except FileNotFoundError:
@@ -54,10 +54,10 @@ async def wrk(base_url: str, script: str, *args: str, connections: int, seconds:
         running.kill()
     if code != 0 or not lines or not lines[-1].startswith("{"):
         raise LoadError(f"wrk {child.how_it_ended(code)}: {' | '.join(lines[-3:])}")
-    return _figures(json.loads(lines[-1]), _children_cpu_s() - used_before_s)
+    return _figures(json.loads(lines[-1]), children_cpu_s() - used_before_s)
 
 
-def _children_cpu_s() -> float:
+def children_cpu_s() -> float:
     """CPU time of children that have ended: no other child of ours ends while wrk runs."""
     used = getrusage(RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -12,8 +12,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from service.config import Config
+from service.error_registry import FieldInvalid
 from service.keys import PARTITIONS, Keys, Partition
 from service.limits import LEASE_MS_DEFAULT, NAME_BYTES_MAX, VISIBILITY_MS_DEFAULT
+from service.queue import receipts
+from service.queue.receipts import ReceiptParts
 from service.store.bundle import Argument, LuaScript, ScriptSet
 
 
@@ -46,7 +49,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
 """Every key name a script header may use; a test fails for a script with another one."""
 
 _PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key", "fence": "partition"}
-_RECEIPT_PARTS = ("generation", "attempt", "id")
+_RECEIPT_PARTS = ReceiptParts._fields
 _JSON_ARGS = ("data", "value")
 _GENERATION_BITS = 36
 _OFFLINE_GENERATION = 1
@@ -112,7 +115,7 @@ def usage(script: LuaScript) -> str:
         shown = f"{argument.name}=…" if default is None else f"[{argument.name}={default}]"
         lines.append(f"  {shown:<28} {argument.about}")
     if _takes_receipt(script):
-        lines.append(f"  {'receipt=…':<28} stands for generation, attempt and id")
+        lines.append(f"  {'receipt=…':<28} stands for {', '.join(_RECEIPT_PARTS)}")
     if _has_outcome(script):
         lines.append(f"  {'[request_id=]':<28} makes a repeat return the first outcome")
     return "\n".join(lines)
@@ -148,9 +151,10 @@ def _split_receipts(script: LuaScript, given: dict[str, list[str]]) -> None:
         if field in given:
             raise _misuse(script, f"receipt already says {field}")
     for receipt in given.pop("receipt"):
-        parts = receipt.split(".", 2)
-        if len(parts) != len(_RECEIPT_PARTS):
-            raise _misuse(script, f"receipt={receipt} is not a receipt; copy it as consume returned it")
+        try:
+            parts = receipts.parse("receipt", receipt)
+        except FieldInvalid as error:
+            raise _misuse(script, f"receipt={receipt} {error.fields['reason']}") from None
         for field, value in zip(_RECEIPT_PARTS, parts, strict=True):
             given.setdefault(field, []).append(value)
 

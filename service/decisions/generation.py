@@ -78,10 +78,10 @@ class Generation:
                 return True
             if seen is not None and _script_set_of(seen) != self._script_set.version:
                 return False
-            await self._settle(is_loss_known=seen is None)
+            await self._settle()
         return True
 
-    async def _settle(self, *, is_loss_known: bool = False) -> None:
+    async def _settle(self) -> None:
         """Find out the highest generation, raise it if Redis may have lost data, and install it everywhere."""
         known = self._number
         installed = await self._installed()
@@ -97,8 +97,6 @@ class Generation:
             target, why = highest + 1, "a fence is missing: Redis lost data"
         elif min(map(_generation_of, installed)) < known:
             target, why = highest + 1, "Redis holds an older generation: it lost data"
-        elif is_loss_known and highest == known:
-            target, why = highest + 1, "a fence or a counter was missing: Redis lost data"
         elif blessed != self._run_id.encode():
             target, why = highest + 1, "another Redis process answers: it may have lost data"
         else:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import hiredis
 
 from service import background
-from service.error_registry import StoreLoading, StoreReadOnly, StoreUnavailable
+from service.error_registry import OutcomeUnknown, StoreLoading, StoreReadOnly, StoreUnavailable
 from service.errors import SimpulError
 from service.store import incarnation as identity
 from service.store.dial import DialError, Line, dial
@@ -101,10 +101,13 @@ class Link:
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _note_refusal(self, error: Exception) -> None:
-        if isinstance(error, SimpulError):
-            refusal: SimpulError = error
+        refusal: SimpulError
+        if isinstance(error, SimpulError) and not isinstance(error, OutcomeUnknown):
+            refusal = error
         else:
-            reason = str(error) or f"no answer within {self._timeout_s:g} s"
+            # What was lost while connecting was a call of ours: the callers' own requests are not sent at all.
+            reason = error.fields["reason"] if isinstance(error, OutcomeUnknown) else str(error)
+            reason = reason or f"no answer within {self._timeout_s:g} s"
             refusal = StoreUnavailable(address=self.address, reason=reason)
         if str(refusal) != str(self._refusal):
             log.warning("Redis at %s carries no traffic: %s", self.address, refusal.detail)

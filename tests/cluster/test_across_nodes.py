@@ -65,9 +65,15 @@ def test_a_node_that_lost_its_subscription_reads_from_redis_until_it_is_back(pai
     get(two, "gap")
     assert get(two, "gap")["source"] == "local"
     with server.client() as client:
-        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-    one.post("/cache/put", {"key": "gap", "value": 2})
-    wait_until(lambda: get(two, "gap")["value"] == 2, "the lost invalidation to have no effect")
+        client.execute_command("ACL", "SETUSER", "default", "-subscribe")
+        try:
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            wait_until(lambda: b"simpul_subscription_up 0.0" in two.get("/metrics").body, "the loss to be noticed")
+            one.post("/cache/put", {"key": "gap", "value": 2})
+            assert get(two, "gap")["value"] == 2, "the invalidation was lost, and must not be needed"
+            assert get(two, "gap")["source"] == "redis"
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+subscribe")
     wait_until(lambda: get(two, "gap")["source"] == "local", "the near cache to be on again")
 
 

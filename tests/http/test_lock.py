@@ -121,10 +121,12 @@ def test_waiters_are_granted_in_order_of_arrival_on_a_node(node: NodeProcess, na
         threads.append(thread)
         line = f"simpul_lock_waiters {number}.0".encode()
         wait_until(lambda line=line: line in node.get("/metrics").body, f"{number} waiters")  # type: ignore[misc]
+    started = time.monotonic()
     node.post("/lock/release", {"resource": resource, "owner": "first"})
     for thread in threads:
         thread.join()
     assert order == ["w1", "w2", "w3", "w4"]
+    assert time.monotonic() - started < 5, "each woken by the one before, not by its own timeout"
 
 
 def test_a_waiting_request_is_granted_when_the_lease_ends(node: NodeProcess, name: NewName) -> None:
@@ -159,10 +161,12 @@ def test_waiting_readers_are_let_in_together(node: NodeProcess, name: NewName) -
     for reader in readers:
         reader.start()
     wait_until(lambda: b"simpul_lock_waiters 3.0" in node.get("/metrics").body, "three readers to wait")
+    started = time.monotonic()
     node.post("/lock/release", {"resource": resource, "owner": "writer"})
     for reader in readers:
         reader.join()
     assert got == [True, True, True]
+    assert time.monotonic() - started < 5, "woken, not timed out"
 
 
 def test_a_retried_acquire_gets_the_same_grant_until_it_is_released(node: NodeProcess, name: NewName) -> None:

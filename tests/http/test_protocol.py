@@ -87,6 +87,15 @@ def test_pipelined_requests_are_answered_in_order(wire: Connection) -> None:
     assert wire.answer()[0] == 200
 
 
+def test_a_slow_request_is_answered_before_those_pipelined_after_it(node: NodeProcess, wire: Connection) -> None:
+    node.post("/lock/acquire", {"resource": "slow", "owner": "holder", "ttl_ms": 300})
+    slow = request(b'{"resource":"slow","owner":"waiter","timeout":10}', b"/lock/acquire")
+    wire.send(slow + request(PUT) + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert wire.answer()[2]["granted"] is True
+    assert wire.answer()[2]["version"]
+    assert wire.answer()[2]["node"]
+
+
 def test_a_request_that_arrives_byte_by_byte_is_read(wire: Connection) -> None:
     wire.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in request(PUT):

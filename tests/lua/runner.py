@@ -78,6 +78,7 @@ class Runner:
         self.scripts = (script_set or bundle.shipped()).scripts
         self.partition = Keys("test").partitions[7]
         self.fence = f"{GENERATION}.set1"
+        self.keep_ms = KEEP_MS
         self.redis = server.client()
         self._caller = redis.Redis(host="127.0.0.1", port=server.port, protocol=2, username="caller", password="x")
         self._loaded: set[str] = set()
@@ -134,7 +135,7 @@ class Runner:
         given = {
             "fence": self.fence,
             "fingerprint": (f"of {request_id}" if request_id else "") if fingerprint is None else fingerprint,
-            "keep_ms": KEEP_MS,
+            "keep_ms": self.keep_ms,
             "wake_channel": WAKE_CHANNEL,
             "channel": CHANNEL,
             **args,

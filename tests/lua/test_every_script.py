@@ -93,7 +93,7 @@ def test_a_repeated_request_gets_the_first_outcome_and_changes_nothing(run: Runn
 @each_mutation
 def test_a_request_id_used_for_something_else_is_refused_untouched(run: Runner, name: str) -> None:
     prepare(run)
-    run.put("elsewhere", request_id="r1")
+    run.put("elsewhere", request_id="r1", fingerprint="another request")
     before = run.snapshot()
     assert call(run, name, "r1") == ("request_id_reused", [])
     assert run.snapshot() == before
@@ -102,7 +102,7 @@ def test_a_request_id_used_for_something_else_is_refused_untouched(run: Runner, 
 @each_mutation
 def test_two_request_ids_are_two_requests(run: Runner, name: str) -> None:
     prepare(run)
-    run.put("elsewhere", request_id="r1")
+    run.put("elsewhere", request_id="r1", fingerprint="another request")
     assert call(run, name, "r2").code == "ok"
 
 

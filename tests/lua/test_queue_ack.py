@@ -6,6 +6,7 @@ from tests.lua.runner import GENERATION, Runner
 def test_an_acknowledged_message_never_comes_back_and_leaves_nothing(run: Runner) -> None:
     run.publish("a")
     assert run.ack(run.receipt(1_000)) == ["ok"]
+    assert run.kinds() == set()
     run.pass_time(5_000)
     assert run.consume() == []
     assert run.kinds() == set()

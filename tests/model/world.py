@@ -1,0 +1,59 @@
+"""What the models share: an emptied server, time that both sides pass together, and repeatable examples."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from tests.lua.runner import Runner
+from tests.support import DEFAULT_FLAVOUR, RedisServer
+
+MOMENT_MS = 100_000
+"""Times in the models are multiples of this; the real milliseconds of a run never add up to one."""
+
+
+class World(RuleBasedStateMachine):
+    """A model beside a real server. What the model says, the scripts must do."""
+
+    server: RedisServer
+    run: Runner
+
+    def open(self) -> None:
+        client = self.server.client()
+        client.flushall()
+        client.close()
+        self.run = Runner(self.server)
+        self.run.keep_ms = MOMENT_MS * 1_000_000
+        self.now = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "run"):
+            self.run.close()
+
+    def pass_moments(self, moments: int, *, linger: bool) -> None:
+        # One millisecond more: batches end within the millisecond after their time.
+        self.run.pass_time(moments * MOMENT_MS + 1, linger=linger)
+        self.now += moments
+
+    def lose_everything(self) -> None:
+        generation = int(self.run.fence.partition(".")[0])
+        self.run.redis.flushall()
+        self.run.install(generation + 1)
+
+
+def explore(machine: type[World], server: RedisServer, flavour: str) -> None:
+    """Many lives on the default flavour, some on the others, always the same ones."""
+    bounded = settings(
+        max_examples=60 if flavour == DEFAULT_FLAVOUR else 12,
+        stateful_step_count=40,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(type("Machine", (machine,), {"server": server}), settings=bounded)  # type: ignore[no-untyped-call]
+
+
+def mark(request_id: str, contents: tuple[Any, ...]) -> str:
+    """The fingerprint of a request."""
+    return repr(contents) if request_id else ""

