@@ -25,7 +25,7 @@ check: lint types imports lua test  ## What CI runs: lint, types, imports, lua, 
 lint: $(VENV)/.test  ## ruff
 	@echo "lint"; $(BIN)/ruff check --quiet --output-format concise .
 
-types: $(VENV)/.test  ## mypy --strict
+types: $(VENV)/.test $(VENV)/.load  ## mypy --strict
 	@echo "types"; $(BIN)/mypy --no-error-summary
 
 imports: $(VENV)/.test  ## import-linter: modules import downwards only

@@ -20,9 +20,9 @@ import httpx2
 from loadtest import processes, report
 from loadtest.endpoints import ENDPOINTS, Api, Endpoint
 from loadtest.generator import Figures, LoadError, children_cpu_s, wrk
-from loadtest.processes import Served
+from loadtest.processes import Served, ServeError
 from loadtest.report import Round
-from service.embedded import EmbeddedValkey
+from service.embedded import EmbeddedError, EmbeddedValkey
 
 CONNECTIONS = 32
 WARM_UP_S = 1
@@ -165,9 +165,11 @@ def main() -> int:
     began = monotonic()
     try:
         found, others = asyncio.run(measure(options))
-    except LoadError as error:
+    except (LoadError, ServeError, EmbeddedError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     print(file=sys.stderr)
     print(report.table(found))
     print(f"\n{report.cpu_table(found)}\n")

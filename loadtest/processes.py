@@ -21,6 +21,10 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _NODE = "import sys; from service import config, node; sys.exit(node.run(config.load()))"
 
 
+class ServeError(Exception):
+    """A process under measurement did not start; its last lines are on the screen."""
+
+
 class Served:
     """A child process that answers HTTP."""
 
@@ -93,7 +97,10 @@ async def _served(
     )
     try:
         served = Served(running, port)
-        await _until_answers(served, ready)
+        try:
+            await _until_answers(served, ready)
+        except TimeoutError:
+            raise ServeError(f"{name} did not answer {ready} within {START_S:g} s") from None
         yield served
     finally:
         await running.stop(STOP_GRACE_S)
@@ -108,4 +115,4 @@ async def _until_answers(served: Served, path: str) -> None:
             except httpx2.TransportError:
                 pass
             await asyncio.sleep(0.05)
-    raise RuntimeError(f"{served.process.name} {child.how_it_ended(served.process.exit_code or 0)}")
+    raise ServeError(f"{served.process.name} {child.how_it_ended(served.process.exit_code or 0)}")

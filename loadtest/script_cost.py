@@ -21,7 +21,7 @@ from loadtest import processes
 from loadtest.cost_pairs import PAIRS, Pair, Setting
 from loadtest.generator import LoadError
 from service import child
-from service.embedded import EmbeddedValkey
+from service.embedded import EmbeddedError, EmbeddedValkey
 from service.store.bundle import ScriptSet, build, shipped
 
 PIPELINE = 32
@@ -132,9 +132,11 @@ def main() -> int:
     began = monotonic()
     try:
         found = asyncio.run(measure(options))
-    except LoadError as error:
+    except (LoadError, EmbeddedError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     _print(found)
     print(f"\n{options.rounds} rounds of {options.calls:,} calls, -P {PIPELINE}, {monotonic() - began:.0f} s")
     missed = [pair.name for pair, rounds in found.items() if median(one.ratio for one in rounds) > TARGET]

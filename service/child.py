@@ -107,9 +107,9 @@ def _die_with_parent(parent: int) -> Callable[[], None] | None:
     """What a child does before exec, so that `kill -9` of the parent leaves no orphan that keeps ports and data.
 
     The kernel sends the signal when the thread that forked ends; that is our main thread. SIGKILL, because a
-    child that hangs must end too, and costs nothing: the kernel has every byte Valkey wrote to its AOF before it
-    replied. A process group would not do: nobody is left to signal it. Where there is no prctl (macOS) only this
-    one case is not covered; every other way of ending goes through `Child.stop` and `Child.kill`.
+    child that hangs must end too; it costs what any crash of Valkey costs (docs/explanation/durability.md). A
+    process group would not do: nobody is left to signal it. Where there is no prctl (macOS) only this one case is
+    not covered; every other way of ending goes through `Child.stop` and `Child.kill`.
     """
     if sys.platform != "linux":
         return None

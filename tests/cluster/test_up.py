@@ -1,9 +1,11 @@
 """`simpul up`: a real Valkey and real nodes under one foreground command, and nothing of it left behind."""
 
+import asyncio
 import fcntl
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from service import embedded
 from tests.support import DEADLINE_S, ROOT, RedisServer, call, free_port, wait_until
 
 STOP_S = 10.0
@@ -173,19 +176,40 @@ def test_killing_up_itself_leaves_no_orphan(tmp_path: Path, ups: list[Up]) -> No
 
 
 def test_a_port_in_use_is_named_and_nothing_is_started(tmp_path: Path, ups: list[Up]) -> None:
+    first, taken, _ = _adjacent_ports(3)
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", taken))
         other.listen()
-        taken = other.getsockname()[1]
-        ups.append(up := Up(tmp_path / "data", "--port", str(taken - 1)))
+        ups.append(up := Up(tmp_path / "data", "--port", str(first)))
         assert up.process.wait(STOP_S) == 1
     assert f"port {taken} is in use by another program: choose another --port or stop it" in up.said
     assert not (up.data / "valkey").exists()
 
 
-def test_a_valkey_port_that_answers_for_another_server_is_refused(
-    tmp_path: Path, ups: list[Up], server: RedisServer
-) -> None:
+def test_a_port_asked_for_twice_is_named(tmp_path: Path, ups: list[Up]) -> None:
+    ups.append(up := Up(tmp_path / "data", "--port", "18001", "--metrics-port", "18003"))
+    assert up.process.wait(STOP_S) == 1
+    assert "port 18003 is asked for twice: --metrics-port overlaps --port" in up.said
+
+
+def test_an_answer_of_another_server_is_not_taken_for_the_embedded_one(tmp_path: Path, server: RedisServer) -> None:
+    with pytest.raises(embedded.EmbeddedError, match=f"port {server.port} is in use by another program"):
+        asyncio.run(embedded.start(tmp_path / "valkey", port=server.port))
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(embedded.EmbeddedError, match="file/valkey cannot hold Valkey's data"):
+        asyncio.run(embedded.start(tmp_path / "file" / "valkey"))
+
+
+def test_a_platform_without_a_binary_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(embedded.EmbeddedError, match=r"riscv64.*pass its address with --redis-url"):
+        asyncio.run(embedded.start(tmp_path / "valkey"))
+
+
+def test_the_port_of_another_server_is_refused_for_valkey(tmp_path: Path, ups: list[Up], server: RedisServer) -> None:
     ups.append(up := Up(tmp_path / "data", "--valkey-port", str(server.port)))
     assert up.process.wait(STOP_S) == 1
     assert f"port {server.port} is in use by another program: choose another --valkey-port or stop it" in up.said
@@ -228,10 +252,7 @@ def test_a_given_redis_is_used_and_not_stopped(tmp_path: Path, ups: list[Up], se
 
 
 def test_evalsha_prints_a_line_for_a_running_up_that_works_as_pasted(tmp_path: Path, ups: list[Up]) -> None:
-    redis_cli = next(
-        (f"{folder}/redis-cli" for folder in os.get_exec_path() if Path(folder, "redis-cli").exists()), None
-    )
-    if redis_cli is None:
+    if shutil.which("redis-cli") is None:
         pytest.skip("no redis-cli on this machine (Debian: redis-tools)")
     ups.append(up := Up(tmp_path / "data", nodes=1).ready())
     words = ["lock.acquire", "resource=it's mine", "owner=alice", "--data", str(up.data)]

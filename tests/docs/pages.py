@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from tests.support import ROOT
 
-MADE_BY_GENERATE = ("docs/reference/errors.md", "docs/reference/scripts.md", "docs/reference/configuration.md")
 NOT_RUN = "not-run:"
 
 _FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
@@ -75,7 +74,7 @@ class Page:
         return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
     def section(self, heading: str) -> str:
-        """The text below a heading, up to the next one of the same or a higher level."""
+        """The text below a heading, up to the next one."""
         found = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,6}} |\Z)", self.text, re.DOTALL | re.MULTILINE)
         assert found, f"{self.name} has no section '{heading}'"
         return found[2]
@@ -110,6 +109,11 @@ def table(text: str) -> list[dict[str, str]]:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     if not lines:
         return []
-    cells = [[cell.strip().replace("`", "") for cell in line.strip("|").replace(r"\|", "\0").split("|")] for line in lines]
-    head, _, *rows = cells
-    return [dict(zip(head, (cell.replace("\0", "|") for cell in row), strict=True)) for row in rows]
+    head, _, *rows = [_cells(line) for line in lines]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def _cells(line: str) -> list[str]:
+    return [
+        cell.strip().replace("`", "").replace("\0", "|") for cell in line.strip("|").replace(r"\|", "\0").split("|")
+    ]

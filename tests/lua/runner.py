@@ -79,8 +79,12 @@ class Runner:
         self.partition = Keys("test").partitions[7]
         self.fence = f"{GENERATION}.set1"
         self.keep_ms = KEEP_MS
-        self.redis = server.client()
-        self._caller = redis.Redis(host="127.0.0.1", port=server.port, protocol=2, username="caller", password="x")
+        # Any: the declared types of redis-py do not know that this client answers in bytes.
+        self.redis: Any = server.client()
+        any_will_do = "-"
+        self._caller: Any = redis.Redis(
+            host="127.0.0.1", port=server.port, protocol=2, username="caller", password=any_will_do
+        )
         self._loaded: set[str] = set()
         self._allow(())
         self.install(GENERATION)
@@ -269,7 +273,7 @@ class Runner:
         return self.keys_of(name, name)[kind]
 
 
-def delivery_named(receipt: str) -> dict[str, str]:
+def delivery_named(receipt: str) -> dict[str, Any]:
     """A receipt taken apart as service.queue.receipts does; a bare id stands for its current delivery."""
     if "." not in receipt:
         return {"id": receipt, "delivery": "", "generation": ""}

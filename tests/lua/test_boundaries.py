@@ -11,6 +11,7 @@ import pytest
 
 from service.store import bundle
 from tests.lua.runner import Message, Runner
+from tests.lua.test_queue_receipts import Settle, each_settle
 from tests.support import RedisServer
 
 START_MS = 4_000_000_000_000
@@ -71,20 +72,15 @@ def test_a_reader_may_come_back_exactly_at_the_end_of_its_lease(run: Clocked) ->
     assert run.acquire("a", "shared").code == "ok"
 
 
-@pytest.mark.parametrize("act", ["ack", "nack", "extend"])
-def test_a_delivery_holds_in_its_last_millisecond_and_is_over_in_the_next(run: Clocked, act: str) -> None:
+@each_settle
+def test_a_delivery_holds_in_its_last_millisecond_and_is_over_in_the_next(run: Clocked, settle: Settle) -> None:
     run.publish("a", "b")
     first, second = run.consume(2, visibility_ms=1_000)
-    settle = {
-        "ack": lambda receipt: run.ack(receipt)[0],
-        "nack": run.nack,
-        "extend": lambda receipt: run.extend(receipt, 500),
-    }[act]
     run.at(999)
     assert run.counts() == (0, 0, 2)
-    assert settle(first.receipt) == "ok"
+    assert settle(run, first.receipt) == "ok"
     run.at(1_001)
-    assert settle(second.receipt) == "receipt_expired"
+    assert settle(run, second.receipt) == "receipt_expired"
 
 
 def test_no_message_is_delivered_while_its_delivery_holds(run: Clocked) -> None:

@@ -1,6 +1,7 @@
 """What every script promises alike: the fence comes first, a request id acts once, and nothing is left behind."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,6 @@ Once = Callable[[Runner, str], Reply]
 """A call that would change something in the prepared partition, with a request id."""
 
 
-
-
 MUTATIONS: dict[str, Once] = {
     "lock.acquire": lambda run, rid: run.acquire("new", resource="free", request_id=rid),
     "lock.release": lambda run, rid: run.release("a", request_id=rid),
@@ -21,7 +20,9 @@ MUTATIONS: dict[str, Once] = {
     "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
     "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
     "queue.nack": lambda run, rid: run.call("queue.nack", "topic", delay_ms=0, **bare("m1"), request_id=rid),
-    "queue.extend": lambda run, rid: run.call("queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid),
+    "queue.extend": lambda run, rid: run.call(
+        "queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid
+    ),
     "cache.put": lambda run, rid: run.put("k", b"new", request_id=rid),
     "cache.invalidate": lambda run, rid: run.invalidate("k", "none", request_id=rid),
 }
@@ -33,7 +34,7 @@ READS: dict[str, Callable[[Runner], Reply]] = {
 each_mutation = pytest.mark.parametrize("name", MUTATIONS)
 
 
-def bare(message_id: str) -> dict[str, str]:
+def bare(message_id: str) -> dict[str, Any]:
     return {"id": message_id, "delivery": "", "generation": ""}
 
 

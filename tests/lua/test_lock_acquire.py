@@ -241,4 +241,3 @@ def _add_readers(run: Runner, number: int, *, ends_in_ms: int) -> None:
     owners = [f"many{at}" for at in range(number)]
     run.redis.zadd(run.key("readers", "res"), dict.fromkeys(owners, ends_at))
     run.redis.hset(run.key("lock", "res"), mapping={f"token:{owner}": "1" for owner in owners})
-

@@ -32,7 +32,13 @@ def test_one_refusal_in_a_batch_does_not_touch_the_others(run: Runner) -> None:
     run.publish("a", "b", "c")
     first, second, third = (one.receipt for one in run.consume(3))
     run.nack(second)
-    assert run.ack(first, second, "none", first, third) == ["ok", "receipt_expired", "already_acked", "already_acked", "ok"]
+    assert run.ack(first, second, "none", first, third) == [
+        "ok",
+        "receipt_expired",
+        "already_acked",
+        "already_acked",
+        "ok",
+    ]
     assert run.counts() == (1, 0, 0)
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.support import DEFAULT_FLAVOUR
+
 
 @pytest.fixture
-def flavour(request: pytest.FixtureRequest) -> str:
-    return str(request.node.callspec.params["any_server"])
+def examples_max(request: pytest.FixtureRequest) -> int:
+    return 120 if request.node.callspec.params["any_server"] == DEFAULT_FLAVOUR else 20

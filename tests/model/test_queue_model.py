@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tests.lua.runner import Delivered, Message
 from tests.model.world import MOMENT_MS, World, explore, mark
 from tests.support import RedisServer
 
-MOMENTS = st.integers(1, 4)
+MOMENTS = st.integers(1, 3)
 REQUESTS = st.sampled_from(["", "", "", "q1", "q2"])
 IDS = st.sampled_from([f"m-{number}" for number in range(1, 13)])
-BATCHES = st.lists(st.tuples(IDS, st.sampled_from([0, 0, 0, 1, 2])), min_size=1, max_size=6)
+BATCHES = st.lists(IDS, min_size=1, max_size=6)
 
 
 @dataclass
@@ -98,14 +98,14 @@ class QueueMachine(World):
 
     # -- what may happen
 
-    @rule(batch=BATCHES, request_id=REQUESTS)
-    def publish(self, batch: list[tuple[str, int]], request_id: str) -> None:
+    @rule(batch=BATCHES, delay=st.sampled_from([0, 0, 1, 2]), request_id=REQUESTS)
+    def publish(self, batch: list[str], delay: int, request_id: str) -> None:
         self.number += 1
         since = self.tick()
-        contents = ("publish", tuple(batch))
+        contents = ("publish", tuple(batch), delay)
         data = b"%d" % self.number
         reply = self.run.publish(
-            *(Message(name, data, delay * MOMENT_MS) for name, delay in batch),
+            *(Message(name, data, delay * MOMENT_MS) for name in batch),
             request_id=request_id,
             fingerprint=mark(request_id, contents),
         )
@@ -114,10 +114,12 @@ class QueueMachine(World):
             assert reply == (("request_id_reused", []) if asked.contents != contents else ("ok", asked.outcome))
             return
         stored = []
-        for position, (name, delay) in enumerate(batch):
+        for position, name in enumerate(batch):
             stored.append(int(name not in self.copies))
             if name not in self.copies:
-                copy = self.copies[name] = Copy(name, data, due=self.now + delay if delay else None, since=since + position)
+                copy = self.copies[name] = Copy(
+                    name, data, due=self.now + delay if delay else None, since=since + position
+                )
                 if not delay:
                     self.line.append(copy)
         assert reply == ("ok", stored)
@@ -150,6 +152,14 @@ class QueueMachine(World):
             copy.since = since + position
         if delivered:
             self.remember(request_id, contents, delivered)
+
+    @precondition(lambda self: any(asked.contents[0] == "consume" for asked in self.asked.values()))
+    @rule(pick=st.integers(0, 9))
+    def consume_again(self, pick: int) -> None:
+        """A consumer that never heard the answer asks the very same thing again."""
+        consumed = sorted(rid for rid, asked in self.asked.items() if asked.contents[0] == "consume")
+        request_id = consumed[pick % len(consumed)]
+        self.consume(*self.asked[request_id].contents[1:], request_id)
 
     def note_delivery(self, one: Delivered, copy: Copy, visibility: int) -> None:
         copy.attempt += 1
@@ -241,6 +251,6 @@ class QueueMachine(World):
 
 
 def test_messages_are_neither_lost_nor_brought_back_in_any_order_of_events(
-    any_server: RedisServer, flavour: str
+    any_server: RedisServer, examples_max: int
 ) -> None:
-    explore(QueueMachine, any_server, flavour)
+    explore(QueueMachine, any_server, examples_max=examples_max)

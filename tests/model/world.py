@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
+from service.store.bundle import ScriptSet
 from tests.lua.runner import Runner
-from tests.support import DEFAULT_FLAVOUR, RedisServer
+from tests.support import RedisServer
 
 MOMENT_MS = 100_000
 """Times in the models are multiples of this; the real milliseconds of a run never add up to one."""
@@ -16,13 +17,14 @@ class World(RuleBasedStateMachine):
     """A model beside a real server. What the model says, the scripts must do."""
 
     server: RedisServer
+    script_set: ScriptSet | None = None
     run: Runner
 
     def open(self) -> None:
         client = self.server.client()
         client.flushall()
         client.close()
-        self.run = Runner(self.server)
+        self.run = Runner(self.server, self.script_set)
         self.run.keep_ms = MOMENT_MS * 1_000_000
         self.now = 0
 
@@ -41,17 +43,22 @@ class World(RuleBasedStateMachine):
         self.run.install(generation + 1)
 
 
-def explore(machine: type[World], server: RedisServer, flavour: str) -> None:
-    """Many lives on the default flavour, some on the others, always the same ones."""
+def explore(
+    machine: type[World], server: RedisServer, *, examples_max: int, script_set: ScriptSet | None = None
+) -> None:
+    """Live that many lives, always the same ones; on a mutant stop at the first failure, which nobody will read."""
     bounded = settings(
-        max_examples=60 if flavour == DEFAULT_FLAVOUR else 12,
+        max_examples=examples_max,
         stateful_step_count=40,
         derandomize=True,
         database=None,
         deadline=None,
+        phases=[Phase.generate] if script_set else [Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(type("Machine", (machine,), {"server": server}), settings=bounded)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
+        type("Machine", (machine,), {"server": server, "script_set": script_set}), settings=bounded
+    )
 
 
 def mark(request_id: str, contents: tuple[Any, ...]) -> str:

@@ -1,0 +1,141 @@
+"""What the pages say of fields, limits, metrics and codes is what the code says."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from service import config, limits
+from service.error_registry import BY_CODE
+from service.http.app import OPERATIONS
+from service.http.metrics import registry
+from service.http.operation import Operation
+from service.http.pages import PAGES as GET_PAGES
+from service.node import assemble
+from service.queue.wire import OutgoingMessage
+from service.store.bundle import shipped
+from tests.docs.pages import Page, all_pages, page, table
+
+API = page("docs/reference/api.md")
+PAGES = all_pages()
+ERROR_LINK = re.compile(r"\[(\w+)\]\(errors\.md#(\w+)\)")
+LIMITS = {name: value for name, value in vars(limits).items() if name.isupper()}
+
+OTHER_WORDS = {
+    # what Redis calls things, and a field of a hash
+    *("run_id", "waited_until"),
+    # names in the sources that explanations speak of
+    *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
+    # fields of the API that do not exist, named where it is said that they do not
+    "wait_ms",
+    # variables of the compose file
+    "SIMPUL_REDIS_IMAGE",
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.path)
+def test_the_table_of_an_operation_is_its_request_type(operation: Operation) -> None:
+    section = API.section(f"POST {operation.path}")
+    _assert_fields(table(section.partition("Errors of its own")[0]), operation.request)
+    own = {code for code, _ in ERROR_LINK.findall(section.partition("Errors of its own:")[2].partition("\n")[0])}
+    assert own == {error.code for error in operation.errors}
+
+
+def test_the_table_of_a_message_in_a_batch_is_its_type() -> None:
+    _assert_fields(table(API.section("POST /queue/publish").partition("Each item of")[2]), OutgoingMessage)
+
+
+def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> None:
+    _, components = msgspec.json.schema_components([kind])
+    schema: dict[str, Any] = components[kind.__name__]
+    described = {row["field"]: row for row in rows}
+    assert list(described) == list(schema["properties"])
+    for name, row in described.items():
+        about = schema["properties"][name]
+        about = next((one for one in about.get("anyOf", ()) if one.get("type") != "null"), about)
+        assert row["range"] == _range(name, about), name
+        assert row["default"] == _default(name, schema), name
+
+
+def _range(name: str, about: dict[str, Any]) -> str:
+    if name in ("data", "value"):
+        return f"up to {limits.PAYLOAD_BYTES_MAX} bytes"
+    if "enum" in about:
+        return ", ".join(sorted(about["enum"]))
+    if about["type"] == "array":
+        return f"{about['minItems']}-{about['maxItems']} items"
+    if about["type"] == "string":
+        unit = "bytes" if about["maxLength"] == limits.NAME_BYTES_MAX else "characters"
+        return f"{about['minLength']}-{about['maxLength']} {unit}"
+    return f"{about['minimum']}-{int(about['maximum'])}"
+
+
+def _default(name: str, schema: dict[str, Any]) -> str:
+    if name in schema.get("required", ()):
+        return "required"
+    value = schema["properties"][name].get("default")
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def test_every_endpoint_is_described() -> None:
+    for operation in OPERATIONS:
+        assert f"`POST {operation.path}`" in API.text
+    for one in GET_PAGES:
+        assert f"`GET {one.path}`" in API.text
+
+
+def test_every_error_is_mentioned_in_the_api() -> None:
+    assert {code for code, _ in ERROR_LINK.findall(API.text)} == set(BY_CODE)
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    rows = table(API.section("Limits"))
+    assert {row["limit"]: float(row["value"]) for row in rows} == {name: float(value) for name, value in LIMITS.items()}
+
+
+def test_the_metrics_are_those_of_a_node(tmp_path: Path) -> None:
+    context = assemble(config.load({"SIMPUL_DATA": str(tmp_path)}))
+    found = {}
+    for family in registry(context).collect():
+        if family.name.startswith("simpul_"):
+            labels: Any = getattr(family, "_labelnames", ())
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found[name] = (family.type, ", ".join(labels))
+    rows = table(page("docs/reference/metrics.md").text)
+    assert {row["metric"]: (row["type"], row["labels"]) for row in rows} == found
+
+
+def test_every_error_code_shown_exists() -> None:
+    for one in PAGES:
+        for code in re.findall(r'"code":"(\w+)"|/problems/(\w+)|errors\.md#(\w+)', one.text):
+            assert max(code) in BY_CODE, f"{one.name}: {max(code)}"
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_every_name_in_backticks_exists(one: Page) -> None:
+    """Fields, codes, metrics and settings are spelled as they are: a reader will copy them."""
+    texts = [re.sub(r"[\w/]+[./][\w./]+", "", text) for text in re.findall(r"`([^`\n]+)`", one.prose)]  # files, modules
+    quoted = {word for text in texts for word in re.findall(r"[A-Za-z_]+", text)}
+    lower = {word for word in quoted if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)}
+    upper = {word for word in quoted if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", word)}
+    known = {*_known_words(), *OTHER_WORDS}
+    assert not lower - known
+    assert not upper - known - {word.upper() for word in BY_CODE} - set(LIMITS) - {one.env for one in config.SETTINGS}
+
+
+def _known_words() -> Iterator[str]:
+    yield from BY_CODE
+    kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
+    kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
+    _, components = msgspec.json.schema_components(kinds)
+    for about in components.values():
+        yield from about.get("properties", ())
+    for error in BY_CODE.values():
+        yield from re.findall(r"{(\w+)}", error.detail_template)
+    for script in shipped().scripts.values():
+        yield from (argument.name for argument in (*script.keys, *script.args))
+        yield from re.findall(r"\w+", " ".join(reply.fields for reply in script.replies))
+    yield from (row["metric"] for row in table(page("docs/reference/metrics.md").text))

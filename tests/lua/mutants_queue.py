@@ -1,0 +1,226 @@
+"""Queues without one of their rules each: see test_mutants.py."""
+
+from tests.lua import test_queue_ack as ack
+from tests.lua import test_queue_consume as consume
+from tests.lua import test_queue_extend as extend
+from tests.lua import test_queue_inspect as inspect
+from tests.lua import test_queue_nack as nack
+from tests.lua import test_queue_publish as publish
+from tests.lua import test_queue_receipts as receipts
+from tests.lua.mutant import Mutant
+
+settle = receipts.SETTLES
+
+MUTANTS = (
+    Mutant(
+        "a refusal kept",
+        "queue/ack",
+        "if acked > 0 then",
+        "if acked >= 0 then",
+        ack.test_an_ack_that_acknowledged_nothing_is_judged_again,
+    ),
+    Mutant(
+        "duplicate stored",
+        "queue/publish",
+        '"HSETNX"',
+        '"HSET"',
+        publish.test_an_id_that_is_in_the_topic_is_not_stored_twice,
+    ),
+    Mutant(
+        "duplicate queued",
+        "queue/publish",
+        "if stored == 1 then",
+        "if true then",
+        publish.test_an_id_that_is_in_the_topic_is_not_stored_twice,
+    ),
+    Mutant(
+        "last in, first out",
+        "queue/publish",
+        '"RPUSH"',
+        '"LPUSH"',
+        publish.test_messages_come_out_in_the_order_they_went_in,
+    ),
+    Mutant(
+        "delay ignored",
+        "queue/publish",
+        'if ARGV[at + 1] == "0"',
+        "if true",
+        publish.test_a_delayed_message_waits_for_its_time,
+    ),
+    Mutant(
+        "delayed batch in order of names",
+        "queue/publish",
+        " + at / 4096",
+        "",
+        publish.test_a_delayed_batch_keeps_its_order,
+    ),
+    Mutant(
+        "payload through cjson",
+        "queue/publish",
+        "published .. ARGV[at + 2]",
+        "published .. cjson.encode(cjson.decode(ARGV[at + 2]))",
+        publish.test_a_payload_is_kept_byte_for_byte,
+        (b"[]",),
+    ),
+    Mutant(
+        "lapsed to the tail",
+        "queue/consume",
+        '"LPUSH", ready, lapsed[at]',
+        '"RPUSH", ready, lapsed[at]',
+        consume.test_a_lapsed_delivery_comes_before_newer_messages,
+    ),
+    Mutant(
+        "lapsed newest first",
+        "queue/consume",
+        "for at = #lapsed, 1, -1 do",
+        "for at = 1, #lapsed do",
+        consume.test_a_batch_that_lapses_keeps_its_order,
+    ),
+    Mutant(
+        "lapsed in order of names",
+        "queue/consume",
+        " + #outcome / 4096",
+        "",
+        consume.test_a_batch_that_lapses_keeps_its_order,
+    ),
+    Mutant(
+        "lapsed never moved",
+        "queue/consume",
+        '"ZRANGEBYSCORE", inflight, "-inf", now_ms',
+        '"ZRANGEBYSCORE", inflight, "-inf", "-inf"',
+        consume.test_a_lapsed_delivery_comes_again_and_counts_up,
+    ),
+    Mutant(
+        "running deliveries moved",
+        "queue/consume",
+        '"ZRANGEBYSCORE", inflight, "-inf", now_ms',
+        '"ZRANGEBYSCORE", inflight, "-inf", "+inf"',
+        consume.test_a_message_in_flight_is_invisible,
+    ),
+    Mutant(
+        "lapsed without a cap",
+        "queue/consume",
+        'inflight, "-inf", now_ms, "LIMIT", 0, 100',
+        'inflight, "-inf", now_ms, "LIMIT", 0, 1000',
+        consume.test_of_many_lapsed_deliveries_a_hundred_move_at_a_time,
+    ),
+    Mutant(
+        "due without a cap",
+        "queue/consume",
+        'delayed, "-inf", now_ms, "LIMIT", 0, 100',
+        'delayed, "-inf", now_ms, "LIMIT", 0, 1000',
+        consume.test_of_many_due_messages_a_hundred_move_at_a_time,
+    ),
+    Mutant(
+        "not in flight",
+        "queue/consume",
+        'redis.call("ZADD", inflight, ends_at + #outcome / 4096, id)',
+        "local _ = ends_at",
+        consume.test_a_lapsed_delivery_comes_again_and_counts_up,
+    ),
+    Mutant(
+        "attempt not counted",
+        "queue/consume",
+        '"^%d+")) + 1',
+        '"^%d+"))',
+        consume.test_a_lapsed_delivery_comes_again_and_counts_up,
+    ),
+    Mutant(
+        "batch without a bound in bytes",
+        "queue/consume",
+        "bytes > 4194304",
+        "false",
+        consume.test_four_mebibytes_end_a_batch,
+    ),
+    Mutant(
+        "repeat delivers what was settled",
+        "queue/consume",
+        "if ends_at and tonumber(ends_at) > now_ms and",
+        "if",
+        consume.test_a_repeat_leaves_out_what_is_no_longer_in_flight,
+        ("nack",),
+    ),
+    Mutant(
+        "repeat delivers a later delivery",
+        "queue/consume",
+        ' and redis.call("HGET", messages, "\\1" .. id) == delivery',
+        "",
+        consume.test_a_repeat_leaves_out_what_is_no_longer_in_flight,
+        ("lapse and move",),
+    ),
+    Mutant(
+        "delivery not compared",
+        "lib/delivery",
+        "delivered ~= delivery or ",
+        "",
+        receipts.test_a_stale_receipt_is_refused_once_the_message_is_delivered_again,
+        (settle["ack"],),
+    ),
+    Mutant(
+        "generation not compared",
+        "lib/delivery",
+        "delivered ~= delivery or generation ~= current_generation",
+        "delivered ~= delivery",
+        receipts.test_a_receipt_of_another_generation_is_refused,
+        (settle["nack"],),
+    ),
+    Mutant(
+        "time of delivery not compared",
+        "queue/consume",
+        '.. "." .. now_ms',
+        '.. ".1"',
+        receipts.test_a_receipt_of_an_earlier_message_with_the_same_id_is_refused,
+        (settle["ack"],),
+    ),
+    Mutant(
+        "lapsed delivery settled",
+        "lib/delivery",
+        "if ends_at and tonumber(ends_at) > now_ms then",
+        "if ends_at then",
+        receipts.test_a_delivery_that_lapsed_is_refused,
+        (settle["extend"],),
+    ),
+    Mutant(
+        "acknowledged message stays",
+        "queue/ack",
+        'redis.call("HDEL", messages, id, "\\1" .. id)',
+        "",
+        ack.test_an_acknowledged_message_never_comes_back_and_leaves_nothing,
+    ),
+    Mutant(
+        "acknowledged message comes back",
+        "queue/ack",
+        'redis.call("ZREM", inflight, id)',
+        "",
+        ack.test_an_acknowledged_message_never_comes_back_and_leaves_nothing,
+    ),
+    Mutant(
+        "given back to the tail",
+        "queue/nack",
+        '"LPUSH"',
+        '"RPUSH"',
+        nack.test_a_message_given_back_comes_next_and_keeps_its_count,
+    ),
+    Mutant(
+        "given back and still in flight",
+        "queue/nack",
+        'redis.call("ZREM", inflight, id)',
+        "",
+        receipts.test_a_message_given_back_is_refused,
+        (settle["ack"],),
+    ),
+    Mutant(
+        "extension adds",
+        "queue/extend",
+        "now_ms + ARGV[7]",
+        'redis.call("ZSCORE", inflight, id) + ARGV[7]',
+        extend.test_an_extension_sets_the_time_left_and_never_adds,
+    ),
+    Mutant(
+        "lapsed counted in flight",
+        "queue/inspect",
+        '"ZCOUNT", inflight, still, "+inf")',
+        '"ZCARD", inflight)',
+        inspect.test_what_would_be_delivered_now_counts_as_ready,
+    ),
+)

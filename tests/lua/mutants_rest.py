@@ -1,0 +1,146 @@
+"""Fences, request ids, counters and the cache without one of their rules each: see test_mutants.py."""
+
+from tests.lua import test_cache_invalidate as invalidate
+from tests.lua import test_cache_put as put
+from tests.lua import test_every_script as every
+from tests.lua import test_fence_install as install
+from tests.lua import test_lock_acquire as acquire
+from tests.lua.mutant import Mutant
+
+fence = every.test_another_fence_is_refused_before_anything_is_touched
+no_fence = every.test_a_missing_fence_is_refused_before_anything_is_touched
+once = every.test_a_repeated_request_gets_the_first_outcome_and_changes_nothing
+reused = every.test_a_request_id_used_for_something_else_is_refused_untouched
+kept = every.test_an_outcome_is_kept_for_its_time_and_no_longer
+
+MUTANTS = (
+    Mutant(
+        "no fence compare",
+        "lib/fence",
+        "installed ~= ARGV[1]",
+        "not installed and ARGV[1]",
+        fence,
+        ("lock.acquire", ""),
+    ),
+    Mutant(
+        "no fence is let through",
+        "lib/fence",
+        "if installed ~=",
+        "if installed and installed ~=",
+        no_fence,
+        ("queue.ack",),
+    ),
+    Mutant(
+        "a script without the fence",
+        "cache/get",
+        "--- @include lib/fence\n",
+        "local _ = { ARGV[1], KEYS[1] }\n",
+        fence,
+        ("cache.get", ""),
+    ),
+    Mutant(
+        "outcome not looked up",
+        "lib/once",
+        'local kept = redis.call("GET", KEYS[2])',
+        "local kept = false",
+        once,
+        ("queue.publish",),
+    ),
+    Mutant("fingerprint not compared", "lib/once", "kept[1] ~= ARGV[2]", "false", reused, ("cache.put",)),
+    Mutant("outcome kept for ever", "lib/once", ', "PX", ARGV[3])', ") local _ = { ARGV[3] }", kept, ("cache.put",)),
+    Mutant(
+        "counter floor skipped",
+        "lib/counter",
+        "or last < ",
+        "or 0 > ",
+        acquire.test_a_counter_below_its_floor_grants_nothing,
+    ),
+    Mutant(
+        "lost counter counted on",
+        "lib/counter",
+        "return not last or",
+        "return last and",
+        acquire.test_a_lost_counter_grants_nothing,
+        ("exclusive",),
+    ),
+    Mutant(
+        "lost counter of versions counted on",
+        "cache/put",
+        "if counter_is_lost() then",
+        "if false then",
+        put.test_a_lost_counter_stores_nothing,
+    ),
+    Mutant(
+        "older generation installed",
+        "fence/install",
+        "> generation then",
+        "> generation + 9 then",
+        install.test_an_older_generation_is_refused_with_the_fence_it_met,
+    ),
+    Mutant(
+        "generations compared as text",
+        "fence/install",
+        'tonumber(string.match(installed, "^%d+")) > generation',
+        'string.match(installed, "^%d+") > string.match(ARGV[1], "^%d+")',
+        install.test_generations_are_compared_as_numbers,
+    ),
+    Mutant(
+        "counters not lifted",
+        "fence/install",
+        'redis.call("SET", counter, floor)',
+        'redis.call("SETNX", counter, floor)',
+        install.test_a_new_generation_lifts_the_counters_above_all_earlier_numbers,
+    ),
+    Mutant(
+        "counter lowered to the floor",
+        "fence/install",
+        "last < tonumber(floor)",
+        "last ~= tonumber(floor)",
+        install.test_a_counter_above_the_floor_stays,
+    ),
+    Mutant(
+        "lost counter brought back",
+        "fence/install",
+        "if #low > 0 and",
+        "if false and",
+        install.test_a_counter_lost_under_a_generation_does_not_come_back_under_it,
+    ),
+    Mutant(
+        "version not compared",
+        "cache/put",
+        "if version ~= if_version then",
+        "if false then",
+        put.test_if_version_stores_only_over_that_version,
+    ),
+    Mutant(
+        "put without lifetime", "cache/put", ', "PX", ARGV[5])', ")", put.test_a_lifetime_is_kept_and_ends_the_value
+    ),
+    Mutant(
+        "put not published",
+        "cache/put",
+        'redis.call("PUBLISH", ARGV[7], numeral .. " " .. entry)',
+        "local _ = { ARGV[7] }",
+        put.test_every_put_is_published_with_version_and_key,
+    ),
+    Mutant(
+        "version in 14 digits",
+        "cache/put",
+        'string.format("%.0f", version)',
+        'version .. ""',
+        put.test_the_largest_version_is_exact_everywhere,
+    ),
+    Mutant(
+        "removal not published",
+        "cache/invalidate",
+        'redis.call("PUBLISH", ARGV[4], version .. " " .. KEYS[at])',
+        "local _ = { ARGV[4], version }",
+        invalidate.test_every_key_is_published_also_one_that_redis_no_longer_had,
+    ),
+    Mutant(
+        "only the first key removed",
+        "cache/invalidate",
+        "for at = 4, #KEYS do",
+        "for at = 4, 4 do",
+        invalidate.test_the_keys_named_are_gone_and_no_others,
+    ),
+)

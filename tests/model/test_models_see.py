@@ -1,0 +1,51 @@
+"""A model that would not notice a missing rule proves nothing: random lives find these by themselves."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.lua import mutants_lock, mutants_queue, mutants_rest
+from tests.lua.mutant import Mutant, mutated
+from tests.model.test_cache_model import CacheMachine
+from tests.model.test_lock_model import LockMachine
+from tests.model.test_queue_model import QueueMachine
+from tests.model.world import World, explore
+from tests.support import DEFAULT_FLAVOUR, RedisServer
+
+SEEN: dict[type[World], tuple[str, ...]] = {
+    LockMachine: (
+        "exclusive lease ignored",
+        "writer let in among few readers",
+        "dead grant repeated",
+        "keys end with the latest grant",
+        "token not compared on release",
+        "ended reader renewed",
+        "dead renewal repeated",
+        "fingerprint not compared",
+    ),
+    QueueMachine: (
+        "duplicate queued",
+        "delayed batch in order of names",
+        "lapsed to the tail",
+        "lapsed in order of names",
+        "not in flight",
+        "delivery not compared",
+        "lapsed delivery settled",
+        "acknowledged message stays",
+        "given back and still in flight",
+        "repeat delivers what was settled",
+    ),
+    CacheMachine: ("version not compared", "put without lifetime", "only the first key removed"),
+}
+ALL = {one.rule: one for one in (*mutants_lock.MUTANTS, *mutants_queue.MUTANTS, *mutants_rest.MUTANTS)}
+
+
+@pytest.mark.parametrize(
+    ("machine", "mutant"),
+    [pytest.param(machine, ALL[rule], id=rule) for machine, rules in SEEN.items() for rule in rules],
+)
+def test_a_model_sees_the_rule_that_is_missing(
+    machine: type[World], mutant: Mutant, servers: dict[str, RedisServer], tmp_path: Path
+) -> None:
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        explore(machine, servers[DEFAULT_FLAVOUR], examples_max=120, script_set=mutated(mutant, tmp_path))

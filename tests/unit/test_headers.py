@@ -1,0 +1,130 @@
+"""The header of a script is its contract: what it says is what the code does and what every caller sends."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from service.error_registry import BY_CODE
+from service.store import bundle
+from service.store.bundle import OK, Argument, LuaScript
+from service.store.registry import read
+from service.store.scripts import declared
+from tests.support import ROOT, RedisServer
+
+SCRIPTS = bundle.shipped().scripts
+each_script = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
+OF_THE_DECISIONS = {"fence.install"}
+"""Scripts that no domain calls: their one call site is in service/decisions."""
+
+for module in ("service.lock.locks", "service.queue.queues", "service.cache.caches"):
+    import_module(module)
+
+
+def names(arguments: tuple[Argument, ...]) -> tuple[str, ...]:
+    return tuple(argument.name for argument in arguments)
+
+
+def code_of(script: LuaScript) -> str:
+    return re.sub(r"--[^\n]*", "", script.source)
+
+
+def test_every_script_has_a_call_site_that_declares_it() -> None:
+    assert set(declared()) == set(SCRIPTS) - OF_THE_DECISIONS
+
+
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - OF_THE_DECISIONS))
+def test_callers_send_what_the_header_declares_in_its_order(name: str) -> None:
+    call, script = declared()[name], SCRIPTS[name]
+    assert call.keys == names(script.keys)
+    assert call.args == names(script.args)
+
+
+@each_script
+def test_only_the_last_arguments_repeat(script: LuaScript) -> None:
+    for arguments in (script.keys, script.args):
+        repeats = [argument.repeats for argument in arguments]
+        assert repeats == sorted(repeats)
+
+
+@each_script
+def test_the_fence_is_the_first_thing_a_script_reads(script: LuaScript) -> None:
+    first = re.search(r"redis\.call\((.*)\)", code_of(script))
+    assert first
+    assert first[1] == '"GET", KEYS[1]'
+    assert script.keys[0].name in ("fence", "installed")
+    assert script.args[0].name == "fence"
+
+
+@each_script
+def test_a_local_that_stands_for_an_argument_has_its_name(script: LuaScript) -> None:
+    """`local lock, owner = KEYS[4], ARGV[4]`, checked against the header."""
+    bound = re.findall(r"local ([\w, ]+) = ((?:(?:KEYS|ARGV)\[\d+\](?:, )?)+)", code_of(script))
+    for locals_, values in bound:
+        for local, value in zip(locals_.split(", "), values.split(", "), strict=False):
+            table, number = value.rstrip("]").split("[")
+            arguments = script.keys if table == "KEYS" else script.args
+            assert local == arguments[int(number) - 1].name
+
+
+@each_script
+def test_the_codes_of_the_code_are_those_of_the_header(script: LuaScript) -> None:
+    body = re.sub(r'"(?:[^"\\]|\\.)*"', '""', code_of(script))
+    used = {name.lower() for name in re.findall(r"\b[A-Z][A-Z_]+\b", body.split("\n\n", 1)[-1])} - {"keys", "argv"}
+    uses = {code: len(re.findall(rf"\b{code.upper()}\b", body)) for code in used}
+    replied = {code for code, count in uses.items() if count > 1}
+    assert replied == {reply.code for reply in script.replies}
+
+
+@each_script
+def test_every_reply_is_in_the_registry(script: LuaScript) -> None:
+    assert {reply.code for reply in script.replies} <= {OK, *BY_CODE}
+
+
+@each_script
+def test_a_script_that_writes_keeps_outcomes_and_one_that_reads_does_not(script: LuaScript) -> None:
+    writes = re.findall(
+        r'redis\.call\("(SET|HSET\w*|INCR|DEL|UNLINK|[LR]PUSH|LPOP|Z(?:ADD|REM)|HDEL|PEXPIREAT|PUBLISH)"',
+        code_of(script),
+    )
+    assert bool(writes) == script.writes
+    if script.name not in OF_THE_DECISIONS:
+        assert script.writes == ("outcome" in names(script.keys))
+
+
+@each_script
+def test_no_script_asks_for_unbounded_work(script: LuaScript) -> None:
+    assert not re.search(
+        r'"(KEYS|SCAN|HGETALL|SMEMBERS|HKEYS|HVALS)"|"LRANGE"|unpack\(|cjson',
+        code_of(script).replace("cmsgpack.unpack(", ""),
+    )
+
+
+@each_script
+def test_every_script_has_tests_of_its_own(script: LuaScript) -> None:
+    assert (ROOT / f"tests/lua/test_{script.name.replace('.', '_')}.py").is_file()
+
+
+def test_the_registry_has_no_dead_entries() -> None:
+    replied = {reply.code for script in SCRIPTS.values() for reply in script.replies}
+    sources = "".join(
+        path.read_text() for path in (ROOT / "service").rglob("*.py") if path.name not in ("error_registry.py",)
+    )
+    for entry in read(Path(bundle.sources_dir()) / "errors.toml"):
+        assert entry.code in replied or re.search(rf"\b{entry.class_name}\b", sources), f"nothing raises {entry.code}"
+
+
+def test_every_refusal_of_a_script_is_known_to_python() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "service").rglob("*.py") if path.name != "error_registry.py")
+    for script in SCRIPTS.values():
+        for reply in script.replies:
+            if reply.code != OK:
+                assert re.search(rf'"{reply.code}"|\b{BY_CODE[reply.code].__name__}\b', sources), reply.code
+
+
+@each_script
+def test_the_sha_is_the_one_redis_computes(script: LuaScript, any_server: RedisServer) -> None:
+    client = any_server.client()
+    assert client.script_load(script.source) == script.sha
+    client.close()
