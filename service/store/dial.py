@@ -61,5 +61,5 @@ async def dial(url: str, *, client_name: str, timeout_s: float) -> Line:
         raise StoreLoading from None
     except (RedisError, OSError) as error:
         connection._close()
-        raise DialError(str(error) or type(error).__name__) from error
+        raise DialError(str(error)) from error
     return Line(connection)

@@ -107,7 +107,7 @@ class Link:
         else:
             # What was lost while connecting was a call of ours: the callers' own requests are not sent at all.
             reason = error.fields["reason"] if isinstance(error, OutcomeUnknown) else str(error)
-            reason = reason or f"no answer within {self._timeout_s:g} s"
+            reason = reason.rstrip(".") or f"no answer within {self._timeout_s:g} s"
             refusal = StoreUnavailable(address=self.address, reason=reason)
         if str(refusal) != str(self._refusal):
             log.warning("Redis at %s carries no traffic: %s", self.address, refusal.detail)

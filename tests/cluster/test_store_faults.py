@@ -79,7 +79,7 @@ def test_a_loading_redis_is_told_apart_from_an_absent_one(tmp_path: Path) -> Non
             server.start("--key-load-delay", "300", wait=False)
             codes = set()
 
-            def loaded() -> bool:
+            def loaded() -> Any:
                 answer = put(node)
                 codes.add(answer.json.get("code"))
                 return answer.status == 200

@@ -145,7 +145,19 @@ def test_half_a_surrogate_pair_is_refused(quiet: tuple[NodeProcess, RedisServer]
 def test_a_number_out_of_range_is_refused_and_its_field_named(
     quiet: tuple[NodeProcess, RedisServer], path: str, field: str, low: float, high: float
 ) -> None:
-    for value in (low, high, -(2**63), 2**64, 10**400, -1, "1", None if field == "visibility_ms" else "", [], {}):
+    values: tuple[Any, ...] = (
+        low,
+        high,
+        -(2**63),
+        2**64,
+        10**400,
+        -1,
+        "1",
+        None if field == "visibility_ms" else "",
+        [],
+        {},
+    )
+    for value in values:
         document = refused(quiet, path, {**GOOD[path], field: value})
         assert (document["code"], document["field"]) == ("field_invalid", field), value
 

@@ -56,7 +56,8 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 def call(number: int) -> bytes:
-    return hiredis.pack_command(("ECHO", f"reply {number}"))
+    parts: Any = ("ECHO", f"reply {number}")
+    return bytes(hiredis.pack_command(parts))
 
 
 def test_replies_reach_their_callers_in_order_whatever_was_cancelled() -> None:
