@@ -80,7 +80,7 @@ _ARGUMENTS: dict[str, Any] = {
     "owner": "alice",
     "mode": "exclusive",
     "ttl_ms": LEASE_MS_DEFAULT,
-    "wait_ms": 0,
+    "waits": 0,
     "token": "",
     "delay_ms": 0,
     "data": PAYLOAD,

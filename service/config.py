@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 
 class ConfigError(ValueError):
@@ -229,7 +229,7 @@ def _parse(setting: Setting, text: str) -> Any:
         raise _refusal(setting, text)
     if setting.field == "self_url" and text:
         return _check_url(setting, text)
-    if setting.field == "redis_url" and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+    if setting.field == "redis_url" and _split_url(setting, text).scheme not in ("redis", "rediss", "unix"):
         raise _refusal(setting, text)
     if setting.field in _CHOICES and text not in _CHOICES[setting.field]:
         raise _refusal(setting, text)
@@ -238,17 +238,24 @@ def _parse(setting: Setting, text: str) -> Any:
 
 def _parse_integer(setting: Setting, text: str) -> int:
     least, most = (int(bound) for bound in setting.accepts.split("-")) if "-" in setting.accepts else (0, 2**31)
+    if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not least <= int(text) <= most:
+        raise _refusal(setting, text)
+    return int(text)
+
+
+def _split_url(setting: Setting, text: str) -> SplitResult:
     try:
-        value = int(text)
+        parts = urlsplit(text)
+        has_blank = any(character.isspace() for character in text)
+        if has_blank or parts.port == 0:
+            raise _refusal(setting, text)
     except ValueError:
         raise _refusal(setting, text) from None
-    if not least <= value <= most:
-        raise _refusal(setting, text)
-    return value
+    return parts
 
 
 def _check_url(setting: Setting, text: str) -> str:
-    parts = urlsplit(text)
+    parts = _split_url(setting, text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _refusal(setting, text)
     return text.rstrip("/")

@@ -40,6 +40,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "outcome": lambda place: place.partition.outcome + place.request_id,
     "lock": lambda place: place.partition.lock + place.name,
     "readers": lambda place: place.partition.readers + place.name,
+    "reader_holds": lambda place: place.partition.reader_holds + place.name,
     "messages": lambda place: place.partition.messages + place.name,
     "ready": lambda place: place.partition.ready + place.name,
     "delayed": lambda place: place.partition.delayed + place.name,

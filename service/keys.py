@@ -21,6 +21,7 @@ class Partition:
         "messages",
         "number",
         "outcome",
+        "reader_holds",
         "readers",
         "ready",
         "tokens",
@@ -36,6 +37,7 @@ class Partition:
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
         self.readers = prefix + b"readers:"
+        self.reader_holds = prefix + b"reader_holds:"
         self.messages = prefix + b"messages:"
         self.ready = prefix + b"ready:"
         self.delayed = prefix + b"delayed:"

@@ -20,7 +20,7 @@
 if first_outcome then
   return first_outcome
 end
-if counter_is_lost() then
+if counter_is_lost then
   return { FENCE_MISSING }
 end
 local removed = 0

@@ -32,7 +32,7 @@ if if_version ~= "" then
     return { VERSION_MISMATCH, version }
   end
 end
-if counter_is_lost() then
+if counter_is_lost then
   return { FENCE_MISSING }
 end
 local version = redis.call("INCR", KEYS[3])

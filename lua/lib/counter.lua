@@ -2,7 +2,5 @@
 -- data loss is above every one handed out before. A counter below its floor was lost on its own (evicted, deleted):
 -- counting on from it would repeat numbers.
 -- Replies: FENCE_MISSING
-local function counter_is_lost()
-  local last = tonumber(redis.call("GET", KEYS[3]))
-  return not last or last < tonumber(string.match(ARGV[1], "^%d+")) * 68719476736
-end
+local counter = tonumber(redis.call("GET", KEYS[3]))
+local counter_is_lost = not counter or counter < string.match(ARGV[1], "^%d+") * 68719476736

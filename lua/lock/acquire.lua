@@ -5,8 +5,9 @@
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
 --   3 tokens: fencing token counter
---   4 lock: the hold, a hash
+--   4 lock: the hold, a string (see lib/hold)
 --   5 readers: owners of shared holds by end of lease, a sorted set
+--   6 reader_holds: token and lease of each shared hold, a hash
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -14,7 +15,7 @@
 --   4 owner: who asks
 --   5 mode: exclusive or shared
 --   6 ttl_ms: lease, ms
---   7 wait_ms: how long the caller waits for a wake-up after a refusal, 0 = not at all, ms
+--   7 waits: 1 = a release shall wake the caller after a refusal, 0 = it does not wait
 -- Replies:
 --   OK token ttl_ms: granted
 --   LOCK_HELD mode count [owner token expires_in_ms]: refused, with up to 100 holders
@@ -23,19 +24,37 @@
 -- Complexity: O(log h) with h shared holders; at most 100 ended leases are cleared away
 -- Retry: safe with the same request id
 --- @include lib/fence
---- @include lib/clock
 --- @include lib/once
 --- @include lib/counter
+local lock, owner, mode, ttl_ms = KEYS[4], ARGV[4], ARGV[5], ARGV[6]
+local hold = redis.call("GET", lock)
+
+-- The common case comes before the functions of the others, for in a script even a function unused costs time.
+if mode == "exclusive" and not hold and not first_outcome then
+  if counter_is_lost then
+    return { FENCE_MISSING }
+  end
+  local token = redis.call("INCR", KEYS[3])
+  redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
+  return keep_outcome({ OK, token, tonumber(ttl_ms) })
+end
+
 --- @include lib/holders
-local lock, readers, owner, mode = KEYS[4], KEYS[5], ARGV[4], ARGV[5]
-local ends_at = now_ms + ARGV[6]
-local held = redis.call("HMGET", lock, "mode", "expires", "owner", "token")
+--- @include lib/reader
+--- @include lib/last_reader
+local readers, reader_holds = KEYS[5], KEYS[6]
+local is_exclusive, held_token, held_ttl_ms, is_waited, holder
+if hold then
+  is_exclusive, held_token, held_ttl_ms, is_waited, holder = parse_hold(hold)
+end
+local now_ms = redis_now_ms()
 
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
-  local mine = held[1] == "exclusive" and held[3] == owner and held[4] == token and tonumber(held[2]) > now_ms
-  if held[1] == "shared" and redis.call("HGET", lock, "token:" .. owner) == token then
-    mine = tonumber(redis.call("ZSCORE", readers, owner)) > now_ms
+  local mine = is_exclusive and holder == owner and held_token == token
+  if hold and not is_exclusive then
+    local reader = redis.call("HGET", reader_holds, owner)
+    mine = reader and string.match(reader, "^%d+") == token and ends_of_reader(readers, owner) > now_ms
   end
   if mine then
     return first_outcome
@@ -43,57 +62,45 @@ if first_outcome then
   return { LOCK_RELEASED, token }
 end
 
-local blocked = false
-if held[1] == "exclusive" then
-  blocked = tonumber(held[2]) > now_ms
-elseif held[1] == "shared" then
+local blocked = is_exclusive
+if hold and not is_exclusive then
   local live = redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf")
   if mode == "exclusive" then
     blocked = live > 0
   else
-    local mine = redis.call("ZSCORE", readers, owner)
-    blocked = mine and tonumber(mine) > now_ms
+    blocked = ends_of_reader(readers, owner) > now_ms
     if not blocked and live >= 10000 then
       return { LOCK_HOLDERS_FULL }
     end
   end
 end
-if not blocked and counter_is_lost() then
-  return { FENCE_MISSING }
-end
-
 if blocked then
-  -- A release publishes only while this mark runs, so a lock nobody waits for pays nothing for waiting.
-  local until_ms = now_ms + ARGV[7]
-  if until_ms > now_ms and until_ms > tonumber(redis.call("HGET", lock, "waited_until") or 0) then
-    redis.call("HSET", lock, "waited_until", until_ms)
+  -- A release publishes only for a marked hold, so a lock nobody waits for pays nothing for waiting.
+  if ARGV[7] == "1" and not is_waited then
+    local marked = is_exclusive and "x" .. held_token .. " " .. held_ttl_ms .. " 1 " .. holder or "s0 0 1 "
+    redis.call("SET", lock, marked, "KEEPTTL")
   end
-  local refusal = describe_holders(lock, readers)
-  table.insert(refusal, 1, LOCK_HELD)
-  return refusal
+  return describe_holders(LOCK_HELD, lock, readers, reader_holds)
+end
+if counter_is_lost then
+  return { FENCE_MISSING }
 end
 
 local token = redis.call("INCR", KEYS[3])
 if mode == "exclusive" then
-  if held[1] == "shared" then
-    redis.call("UNLINK", lock, readers)
-  end
-  redis.call("HSET", lock, "mode", mode, "owner", owner, "token", string.format("%.0f", token),
-    "expires", ends_at, "ttl", ARGV[6])
-  redis.call("PEXPIREAT", lock, ends_at)
+  redis.call("UNLINK", readers, reader_holds)
+  redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
 else
-  if held[1] == "exclusive" then
-    redis.call("UNLINK", lock)
-  end
   local ended = redis.call("ZRANGEBYSCORE", readers, "-inf", now_ms, "LIMIT", 0, 100)
   for _, gone in ipairs(ended) do
     redis.call("ZREM", readers, gone)
-    redis.call("HDEL", lock, "token:" .. gone, "ttl:" .. gone)
+    redis.call("HDEL", reader_holds, gone)
   end
-  redis.call("HSET", lock, "mode", mode, "token:" .. owner, string.format("%.0f", token), "ttl:" .. owner, ARGV[6])
-  redis.call("ZADD", readers, ends_at, owner)
-  local last = redis.call("ZRANGE", readers, -1, -1, "WITHSCORES")[2]
-  redis.call("PEXPIREAT", lock, last)
-  redis.call("PEXPIREAT", readers, last)
+  if not hold then
+    redis.call("SET", lock, "s0 0 0 ")
+  end
+  redis.call("HSET", reader_holds, owner, string.format("%.0f %s", token, ttl_ms))
+  redis.call("ZADD", readers, now_ms + ttl_ms, owner)
+  end_with_last_reader(lock, readers, reader_holds)
 end
-return keep_outcome({ OK, token, tonumber(ARGV[6]) })
+return keep_outcome({ OK, token, tonumber(ttl_ms) })

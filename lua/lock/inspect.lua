@@ -2,8 +2,9 @@
 -- Promises: changes nothing; holders whose lease ended are not shown.
 -- KEYS:
 --   1 fence: the partition's fence
---   2 lock: the hold, a hash
+--   2 lock: the hold, a string (see lib/hold)
 --   3 readers: owners of shared holds by end of lease, a sorted set
+--   4 reader_holds: token and lease of each shared hold, a hash
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 -- Replies:
@@ -11,8 +12,5 @@
 -- Complexity: O(log h) with h shared holders
 -- Retry: read-only
 --- @include lib/fence
---- @include lib/clock
 --- @include lib/holders
-local reply = describe_holders(KEYS[2], KEYS[3])
-table.insert(reply, 1, OK)
-return reply
+return describe_holders(OK, KEYS[2], KEYS[3], KEYS[4])

@@ -3,8 +3,9 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3 lock: the hold, a hash
+--   3 lock: the hold, a string (see lib/hold)
 --   4 readers: owners of shared holds by end of lease, a sorted set
+--   5 reader_holds: token and lease of each shared hold, a hash
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -19,37 +20,45 @@
 -- Complexity: O(log h) with h shared holders
 -- Retry: safe with the same request id
 --- @include lib/fence
---- @include lib/clock
 --- @include lib/once
+--- @include lib/hold
+--- @include lib/now
+--- @include lib/reader
 if first_outcome then
   return first_outcome
 end
-local lock, readers, owner = KEYS[3], KEYS[4], ARGV[4]
-local held = redis.call("HMGET", lock, "mode", "owner", "token", "expires", "waited_until")
-local token, expires
-if held[1] == "exclusive" and held[2] == owner then
-  token, expires = held[3], tonumber(held[4])
-elseif held[1] == "shared" then
-  token, expires = redis.call("HGET", lock, "token:" .. owner), tonumber(redis.call("ZSCORE", readers, owner) or 0)
+local lock, readers, reader_holds, owner = KEYS[3], KEYS[4], KEYS[5], ARGV[4]
+local hold = redis.call("GET", lock)
+if not hold then
+  return { LOCK_NOT_HELD }
 end
-if not token or expires <= now_ms then
+local is_exclusive, token, _, is_waited, holder = parse_hold(hold)
+local now_ms
+if not is_exclusive then
+  now_ms = redis_now_ms()
+  local reader = redis.call("HGET", reader_holds, owner)
+  if reader and ends_of_reader(readers, owner) > now_ms then
+    token, holder = string.match(reader, "^%d+"), owner
+  end
+end
+if holder ~= owner then
   return { LOCK_NOT_HELD }
 end
 if ARGV[5] ~= "" and ARGV[5] ~= token then
   return { TOKEN_STALE }
 end
 
-if held[1] == "exclusive" then
+if is_exclusive then
   redis.call("DEL", lock)
 else
   redis.call("ZREM", readers, owner)
-  redis.call("HDEL", lock, "token:" .. owner, "ttl:" .. owner)
+  redis.call("HDEL", reader_holds, owner)
   if redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf") == 0 then
-    redis.call("UNLINK", lock, readers)
+    redis.call("UNLINK", lock, readers, reader_holds)
   end
 end
 -- Also when other readers remain: the hold that ended may be the one whose end a waiter reckons with.
-if tonumber(held[5] or 0) > now_ms then
+if is_waited then
   redis.call("PUBLISH", ARGV[6], lock)
 end
 return keep_outcome({ OK })

@@ -3,8 +3,9 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3 lock: the hold, a hash
+--   3 lock: the hold, a string (see lib/hold)
 --   4 readers: owners of shared holds by end of lease, a sorted set
+--   5 reader_holds: token and lease of each shared hold, a hash
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -18,18 +19,27 @@
 -- Complexity: O(log h) with h shared holders
 -- Retry: safe with the same request id
 --- @include lib/fence
---- @include lib/clock
 --- @include lib/once
-local lock, readers, owner, token = KEYS[3], KEYS[4], ARGV[4], ARGV[5]
-local held = redis.call("HMGET", lock, "mode", "owner", "token", "expires", "ttl", "token:" .. owner, "ttl:" .. owner)
-local is_shared = held[1] == "shared"
-local mine
-if is_shared then
-  mine = held[6] == token and tonumber(redis.call("ZSCORE", readers, owner)) > now_ms
-else
-  mine = held[1] and held[2] == owner and held[3] == token and tonumber(held[4]) > now_ms
+--- @include lib/hold
+--- @include lib/now
+--- @include lib/reader
+--- @include lib/last_reader
+local lock, readers, reader_holds, owner, token, ttl_ms = KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6]
+local hold = redis.call("GET", lock)
+if not hold then
+  return { LOCK_LOST }
 end
-if not mine then
+local is_exclusive, held_token, held_ttl_ms, is_waited, holder = parse_hold(hold)
+local now_ms
+if not is_exclusive then
+  now_ms = redis_now_ms()
+  local reader = redis.call("HGET", reader_holds, owner)
+  if reader and ends_of_reader(readers, owner) > now_ms then
+    held_token, held_ttl_ms = string.match(reader, "^(%d+) (%d+)$")
+    holder = owner
+  end
+end
+if holder ~= owner or held_token ~= token then
   return { LOCK_LOST }
 end
 -- Only now: a repeat must not call a lease renewed that has ended since.
@@ -37,18 +47,17 @@ if first_outcome then
   return first_outcome
 end
 
-local ttl_ms = ARGV[6]
 if ttl_ms == "" then
-  ttl_ms = is_shared and held[7] or held[5]
+  ttl_ms = held_ttl_ms
 end
-local ends_at = now_ms + ttl_ms
-if is_shared then
-  redis.call("HSET", lock, "ttl:" .. owner, ttl_ms)
-  redis.call("ZADD", readers, ends_at, owner)
-  ends_at = redis.call("ZRANGE", readers, -1, -1, "WITHSCORES")[2]
-  redis.call("PEXPIREAT", readers, ends_at)
+if not is_exclusive then
+  redis.call("HSET", reader_holds, owner, token .. " " .. ttl_ms)
+  redis.call("ZADD", readers, now_ms + ttl_ms, owner)
+  end_with_last_reader(lock, readers, reader_holds)
+elseif ttl_ms == held_ttl_ms then
+  redis.call("PEXPIRE", lock, ttl_ms)
 else
-  redis.call("HSET", lock, "expires", ends_at, "ttl", ttl_ms)
+  local marked = is_waited and " 1 " or " 0 "
+  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. marked .. owner, "PX", ttl_ms)
 end
-redis.call("PEXPIREAT", lock, ends_at)
 return keep_outcome({ OK, tonumber(ttl_ms) })

@@ -33,14 +33,18 @@ from service.store.wakeups import Wakeups
 
 ACQUIRE = declare(
     "lock.acquire",
-    keys="fence outcome tokens lock readers",
-    args="fence fingerprint keep_ms owner mode ttl_ms wait_ms",
+    keys="fence outcome tokens lock readers reader_holds",
+    args="fence fingerprint keep_ms owner mode ttl_ms waits",
 )
 RELEASE = declare(
-    "lock.release", keys="fence outcome lock readers", args="fence fingerprint keep_ms owner token wake_channel"
+    "lock.release",
+    keys="fence outcome lock readers reader_holds",
+    args="fence fingerprint keep_ms owner token wake_channel",
 )
-RENEW = declare("lock.renew", keys="fence outcome lock readers", args="fence fingerprint keep_ms owner token ttl_ms")
-INSPECT = declare("lock.inspect", keys="fence lock readers", args="fence")
+RENEW = declare(
+    "lock.renew", keys="fence outcome lock readers reader_holds", args="fence fingerprint keep_ms owner token ttl_ms"
+)
+INSPECT = declare("lock.inspect", keys="fence lock readers reader_holds", args="fence")
 
 _HOLDER_FIELDS = 3
 
@@ -63,7 +67,7 @@ class Locks:
         waiting call withdraws it: a grant that arrives too late is released. `patience` runs the waiting part.
         """
         attempt = _Attempt(self, request)
-        reply = await attempt.run(wait_ms=0)
+        reply = await attempt.run(waits=False)
         if reply[0] == b"ok":
             return attempt.granted(reply)
         if reply[0] == b"lock_held" and request.timeout > 0:
@@ -78,7 +82,7 @@ class Locks:
         try:
             while True:
                 left_s = deadline - loop.time()
-                reply = await self._unless_cancelled(attempt, wait_ms=max(1, round(left_s * 1000)))
+                reply = await self._unless_cancelled(attempt)
                 if reply[0] == b"ok":
                     return attempt.granted(reply, waited_s=request.timeout - (deadline - loop.time()))
                 if reply[0] != b"lock_held" or left_s <= 0:
@@ -91,9 +95,9 @@ class Locks:
         finally:
             self._wakeups.leave(attempt.lock_key, ticket)
 
-    async def _unless_cancelled(self, attempt: "_Attempt", *, wait_ms: int) -> list[Any]:
+    async def _unless_cancelled(self, attempt: "_Attempt") -> list[Any]:
         """Run the attempt to its end even when the caller leaves, and give back what it then was granted."""
-        running = asyncio.ensure_future(attempt.run(wait_ms=wait_ms))
+        running = asyncio.ensure_future(attempt.run(waits=True))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -120,7 +124,7 @@ class Locks:
         reply = await self._scripts.call(
             RELEASE,
             partition,
-            (partition.outcome + identity.key_suffix, partition.lock + name, partition.readers + name),
+            (partition.outcome + identity.key_suffix, *_hold_keys(partition, name)),
             (identity.fingerprint, self._keep_ms, owner, request.token or b"", self._keys.wake_channel),
         )
         code = reply[0]
@@ -140,7 +144,7 @@ class Locks:
         reply = await self._scripts.call(
             RENEW,
             partition,
-            (partition.outcome + identity.key_suffix, partition.lock + name, partition.readers + name),
+            (partition.outcome + identity.key_suffix, *_hold_keys(partition, name)),
             (identity.fingerprint, self._keep_ms, owner, request.token, request.ttl_ms or b""),
         )
         if reply[0] == b"ok":
@@ -151,7 +155,7 @@ class Locks:
 
     async def inspect(self, resource: str) -> LockState:
         partition, name = self._locate(resource)
-        reply = await self._scripts.call(INSPECT, partition, (partition.lock + name, partition.readers + name), ())
+        reply = await self._scripts.call(INSPECT, partition, _hold_keys(partition, name), ())
         holders = _holders(reply)
         return LockState(resource, reply[1].decode() or None, reply[2], holders, more=reply[2] > len(holders))
 
@@ -171,16 +175,11 @@ class _Attempt:
         identity = RequestIdentity("lock.acquire", request, request.request_id)
         partition = self._partition
         self.lock_key = partition.lock + name
-        self._keys = (
-            partition.outcome + identity.key_suffix,
-            partition.tokens,
-            self.lock_key,
-            partition.readers + name,
-        )
+        self._keys = (partition.outcome + identity.key_suffix, partition.tokens, *_hold_keys(partition, name))
         self._args = (identity.fingerprint, locks._keep_ms, owner, request.mode, request.ttl_ms)
 
-    async def run(self, *, wait_ms: int) -> list[Any]:
-        return await self._scripts.call(ACQUIRE, self._partition, self._keys, (*self._args, wait_ms))
+    async def run(self, *, waits: bool) -> list[Any]:
+        return await self._scripts.call(ACQUIRE, self._partition, self._keys, (*self._args, b"1" if waits else b"0"))
 
     def granted(self, reply: list[Any], *, waited_s: float = 0.0) -> Granted:
         request = self.request
@@ -207,6 +206,11 @@ class _Attempt:
         if reply[0] == b"lock_holders_full":
             return LockHoldersFull(resource=request.resource, limit=LOCK_HOLDERS_MAX)
         return RequestIdReused(request_id=request.request_id)
+
+
+def _hold_keys(partition: Partition, name: bytes) -> tuple[bytes, bytes, bytes]:
+    """The keys lock, readers and reader_holds of one resource."""
+    return partition.lock + name, partition.readers + name, partition.reader_holds + name
 
 
 def _holders(reply: list[Any]) -> list[Holder]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from service.error_registry import FieldInvalid
 
-_FORM = re.compile(r"([1-9]\d{0,6})\.([1-9]\d{0,8}\.[1-9]\d{0,14})\.(.+)", re.DOTALL)
+_FORM = re.compile(r"([1-9]\d{0,6})\.([1-9]\d{0,8}\.[1-9]\d{0,14})\.(.+)", re.DOTALL | re.ASCII)
 
 
 class ReceiptParts(NamedTuple):

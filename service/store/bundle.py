@@ -1,7 +1,8 @@
 """The Lua sources as one script set: includes flattened, headers parsed, replies turned into constants, hashed.
 
-A script's header is its contract and is checked, not trusted: KEYS and ARGV must be used exactly as declared,
-and every code a script returns must be declared under Replies. `docs/reference/lua.md` gives the format.
+A script's header is its contract and is checked, not trusted: KEYS and ARGV must be used exactly as declared. A code
+that is not declared under Replies has no constant, which luacheck and Redis refuse. `docs/reference/lua.md` gives the
+format.
 """
 
 import hashlib

@@ -25,10 +25,11 @@ ERROR_LINK = re.compile(r"\[(\w+)\]\(errors\.md#(\w+)\)")
 LIMITS = {name: value for name, value in vars(limits).items() if name.isupper()}
 
 OTHER_WORDS = {
-    # what Redis calls things, and a field of a hash
-    *("run_id", "waited_until"),
+    # what Redis calls things
+    "run_id",
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
+    *("parse_hold", "redis_now_ms"),
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # variables of the compose file

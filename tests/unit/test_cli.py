@@ -70,7 +70,7 @@ def test_every_script_has_a_line_with_as_many_keys_and_arguments_as_its_header(n
 def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
     partition = Keys("blue").partition_of(b"r1")
     words = line("lock.acquire", "resource=r1", "owner=alice", "request_id=once", CLUSTER_NAME="blue")
-    assert words[6:11] == [
+    assert words[6:12] == [
         key.decode()
         for key in (
             partition.fence,
@@ -78,13 +78,14 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
             partition.tokens,
             partition.lock + b"r1",
             partition.readers + b"r1",
+            partition.reader_holds + b"r1",
         )
     ]
 
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[11:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
+    assert words[12:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:
