@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import signal
+import socket
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,7 +14,7 @@ from prometheus_client import start_http_server
 
 from service import background, logs
 from service.cache import Caches, NearCache
-from service.config import Config
+from service.config import Config, ConfigError
 from service.decisions.generation import Generation
 from service.http.app import Application
 from service.http.context import Context
@@ -127,17 +129,45 @@ class _Server(uvicorn.Server):
         log.info("stopped")
 
 
+def _bound_socket(config: Config) -> socket.socket:
+    """Bound before anything else starts, so that a port in use is told by its setting and not from deep inside."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((config.host, config.http_port))
+    except OSError as error:
+        bound.close()
+        raise ConfigError(
+            f"cannot listen on {config.host}:{config.http_port} ({error.strerror}): choose another HTTP_PORT or "
+            "SIMPUL_HOST, or stop the program that uses it"
+        ) from None
+    return bound
+
+
+def _check_data_folder(config: Config) -> None:
+    try:
+        Path(config.data_dir).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=config.data_dir):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"SIMPUL_DATA={config.data_dir!r} cannot be written ({error.strerror}): this node's state must survive it; "
+            "name a folder that this user may write"
+        ) from None
+
+
 def run(config: Config) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit code."""
+    """Serve until SIGINT or SIGTERM. Returns the exit code. Raises ConfigError."""
     logs.configure(config)
+    _check_data_folder(config)
+    bound = _bound_socket(config)
     context = assemble(config)
     log.info("%s listens on %s:%d", config.node_id, config.host, config.http_port)
     app = application(context)
     server = _Server(
         uvicorn.Config(
             app,
-            host=config.host,
-            port=config.http_port,
             loop="uvloop",
             http=protocol_for(app),
             ws="none",
@@ -152,10 +182,17 @@ def run(config: Config) -> int:
     )
     metrics = None
     if config.metrics_port:
-        metrics = start_http_server(config.metrics_port, addr=config.host, registry=registry(context))
+        try:
+            metrics = start_http_server(config.metrics_port, addr=config.host, registry=registry(context))
+        except OSError as error:
+            bound.close()
+            raise ConfigError(
+                f"cannot listen on METRICS_PORT={config.metrics_port} ({error.strerror}): choose another, or 0 for none"
+            ) from None
     try:
-        server.run()
+        server.run(sockets=[bound])
     finally:
+        bound.close()
         if metrics is not None:
             metrics[0].shutdown()
             metrics[0].server_close()

@@ -8,7 +8,8 @@ import msgspec
 
 from service.cache.near import Entry, NearCache
 from service.cache.wire import Found, GetRequest, Invalidated, InvalidateRequest, Missing, PutDone, PutRequest
-from service.error_registry import FieldInvalid, FieldMissing, RequestIdReused, VersionMismatch
+from service.error_registry import FieldInvalid, FieldMissing, OutcomeUnknown, RequestIdReused, VersionMismatch
+from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.limits import INTEGER_MAX
 from service.names import RequestIdentity, encode_name
@@ -97,11 +98,18 @@ class Caches:
             by_partition.setdefault(partition, []).append(partition.cache + key)
         identity = RequestIdentity("cache.invalidate", request, request.request_id)
         replies = await asyncio.gather(
-            *(self._invalidate(partition, keys, identity) for partition, keys in by_partition.items())
+            *(self._invalidate(partition, keys, identity) for partition, keys in by_partition.items()),
+            return_exceptions=True,
         )
-        if any(reply[0] != b"ok" for reply in replies):
+        done = [reply for reply in replies if isinstance(reply, list)]
+        failed = [reply for reply in replies if isinstance(reply, BaseException)]
+        if failed and done and isinstance(failed[0], SimpulError):
+            raise OutcomeUnknown(reason=f"{len(failed)} of {len(replies)} partitions failed ({failed[0].code})")
+        if failed:
+            raise failed[0]
+        if any(reply[0] != b"ok" for reply in done):
             raise RequestIdReused(request_id=request.request_id)
-        return Invalidated(invalidated=sum(reply[1] for reply in replies))
+        return Invalidated(invalidated=sum(reply[1] for reply in done))
 
     async def _invalidate(self, partition: Partition, keys: list[bytes], identity: RequestIdentity) -> list[Any]:
         reply = await self._scripts.call(

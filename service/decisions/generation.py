@@ -3,8 +3,11 @@
 Redis holds the current generation in its fences, each node remembers the highest it saw in a file, and a generation
 is raised by whoever first sees that Redis may have lost data: a fence is missing, or the server that answers is not
 the one (run_id) that the last generation was installed on. Two nodes that see it together raise it to the same
-number. What this cannot do is survive the loss of Redis *and* of every node's file, and it does not hold locks back
-after a loss: a lock granted before it may be granted again at once, with a higher token.
+number.
+
+What this cannot do, and a log can: when Redis loses everything and the first node to see it missed the last raise (it
+was down, or its folder is new), that node installs a number that was used before, and tokens repeat. Nor does it hold
+locks back after a loss: a lock granted before it may be granted again at once, with a higher token.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from typing import Any
 
 import hiredis
 
+from service.config import ConfigError
 from service.error_registry import FenceStale
 from service.keys import Keys
 from service.store.bundle import ScriptSet
@@ -49,6 +53,9 @@ class Generation:
         self._run_id = ""
         self._recovering = asyncio.Lock()
         self._on_change: list[Callable[[], None]] = []
+        self.superseded_by: bytes | None = None
+        """The fence of another script set that Redis holds instead of ours: this node can do nothing until it runs
+        that version, or connects anew and takes the fence back."""
         self._set_fence()
 
     @property
@@ -77,6 +84,7 @@ class Generation:
             if self._fence != before:
                 return True
             if seen is not None and _script_set_of(seen) != self._script_set.version:
+                self.superseded_by = seen
                 return False
             await self._settle()
         return True
@@ -122,6 +130,7 @@ class Generation:
             await self._install(target + 1, "a counter is missing: Redis lost data")
             return
         await self._call("SET", self._incarnation_key, self._run_id)
+        self.superseded_by = None
         if target != self._number:
             log.info("generation %d (was %d): %s", target, self._number, why)
             self._number = target
@@ -153,9 +162,15 @@ class Generation:
 def _remembered(path: Path) -> int:
     if not path.exists():
         return _NO_GENERATION
-    number = json.loads(path.read_text())["generation"]
+    try:
+        number = json.loads(path.read_text())["generation"]
+    except (ValueError, KeyError, TypeError, OSError):
+        number = None
     if not isinstance(number, int) or not 0 < number <= GENERATION_MAX:
-        raise ValueError(f"{path} does not hold a generation; move it away only if Redis still has its data")
+        raise ConfigError(
+            f"{path} does not hold a generation. It keeps tokens from repeating after Redis lost its data: restore it, "
+            "or move it away if Redis still has its data"
+        )
     return number
 
 

@@ -37,7 +37,8 @@ class Application(Starlette):
 
         super().__init__(
             routes=[
-                *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.hot.items()),
+                # For every method: a GET meant as a POST must not show the state of a lock named "acquire".
+                *(Route(path, endpoint) for path, endpoint in self.hot.items()),
                 *routes(context, msgspec.json.encode(document(OPERATIONS, PAGES))),
             ],
             exception_handlers={SimpulError: _refused, HTTPException: _not_routed, Exception: _defect},

@@ -45,6 +45,15 @@ def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 _PATH = re.compile(r" - at `\$\.?(?:\[\.\.\.\])?(.*)`$")
+_JSON_WORDS = {
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
 _NAMED = re.compile(r"`([^`]*)`")
 
 
@@ -71,7 +80,8 @@ def _field_error(text: str) -> Exception:
         return FieldMissing(field=inner)
     if reason.startswith("Object contains unknown field"):
         return FieldUnknown(field=inner)
-    return FieldInvalid(field=path or "body", reason=reason.replace("`", "").replace("Expected", "expected"))
+    words = _NAMED.sub(lambda found: " or ".join(_JSON_WORDS.get(kind, kind) for kind in found[1].split(" | ")), reason)
+    return FieldInvalid(field=path or "body", reason=words.replace("Expected", "expected"))
 
 
 def _why_not_json(body: bytes, error: Exception) -> str:

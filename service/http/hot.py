@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from service.error_registry import BodyTooLarge, FieldInvalid, InternalError
+from service.error_registry import BodyTooLarge, FieldInvalid, InternalError, MethodNotAllowed
 from service.errors import SimpulError
 from service.http.body import ClientGone, decode, idempotency_key, known_fields, read_body
 from service.http.context import Context
@@ -41,13 +41,17 @@ class HotEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The operation as an ASGI application; `service.http.protocol` takes a shorter way to `answer`."""
         try:
-            body = await read_body(receive)
-            status, headers, reply = await self.answer(scope["headers"], body, receive)
+            status, headers, reply = await self._answer_asgi(scope, receive)
         except ClientGone:
             return
         headers = self.headers_of(reply) if headers is None else headers
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": reply})
+
+    async def _answer_asgi(self, scope: Scope, receive: Receive) -> tuple[int, Headers | None, bytes]:
+        if scope["method"] != "POST":
+            return problem(MethodNotAllowed(path=self._operation.path, method=scope["method"], allowed="POST"))
+        return await self.answer(scope["headers"], await read_body(receive), receive)
 
     async def answer(self, headers: Headers, body: bytes, receive: Receive) -> tuple[int, Headers | None, bytes]:
         """Status, headers and body of the answer; None stands for the headers of a plain 200.

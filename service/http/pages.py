@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.decisions import leadership
-from service.error_registry import BY_CODE, FieldInvalid, NotFound, PathNotUnicode, StoreUnavailable
+from service.error_registry import BY_CODE, FenceStale, FieldInvalid, NotFound, PathNotUnicode, StoreUnavailable
 from service.errors import SimpulError
 from service.http.context import Context
 from service.http.metrics import registry
@@ -92,6 +92,9 @@ async def _health(context: Context, _: Request) -> Health:
 async def _ready(context: Context, _: Request) -> Ready:
     if not context.link.is_up:
         raise context.link.refusal
+    superseded_by = context.generation.superseded_by
+    if superseded_by is not None:
+        raise FenceStale(seen=superseded_by.decode(), fence=context.generation.fence.decode())
     if not context.subscriber.is_up:
         raise StoreUnavailable(address=context.link.address, reason="the subscription is not up yet")
     return Ready(True, context.config.node_id, str(context.link.incarnation))
@@ -123,7 +126,7 @@ PAGES = (
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page("/health", "The node answers; says nothing about Redis.", Health, _health),
     Page("/livez", "The process lives: restart it when this fails.", Health, _health),
-    Page("/readyz", "The node can do its work: send it traffic.", Ready, _ready, (StoreUnavailable,)),
+    Page("/readyz", "The node can do its work: send it traffic.", Ready, _ready, (StoreUnavailable, FenceStale)),
     Page("/metrics", "Prometheus text.", "text/plain", None),
     Page("/scripts", "The script set of this node, and the fence it works with.", ScriptsPage, _scripts),
     Page("/raft/state", "Role, term and leader as this node knows them.", RaftState, _raft_state),

@@ -113,6 +113,7 @@ def test_a_node_with_other_scripts_is_refused_by_redis(tmp_path: Path, server: R
         refused = node.post("/cache/put", {"key": "k", "value": 1})
         assert (refused.status, refused.json["code"]) == (503, "fence_stale")
         assert "another-set" in refused.json["detail"]
+        assert node.get("/readyz").json["code"] == "fence_stale", "no balancer may send it traffic"
 
 
 def test_two_clusters_share_one_redis_without_meeting(tmp_path: Path, server: RedisServer) -> None:

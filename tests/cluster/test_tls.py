@@ -26,10 +26,10 @@ def test_a_node_serves_over_tls_and_refuses_a_certificate_it_does_not_know(tmp_p
     key, crt = certificate(tmp_path)
     server = RedisServer(tmp_path / "redis", "redis-7", "--requirepass", "secret", "--tls-auth-clients", "no")
     port, server.port = server.port, 0
+    files = {"--tls-cert-file": crt, "--tls-key-file": key, "--tls-ca-cert-file": crt}
     server.start(
-        "--tls-port", str(port), "--tls-cert-file", str(crt), "--tls-key-file", str(key), "--tls-ca-cert-file", str(crt),
-        wait=False,
-    )  # fmt: skip
+        "--tls-port", str(port), *(part for option, file in files.items() for part in (option, str(file))), wait=False
+    )
     known = NodeProcess(tmp_path, f"rediss://:secret@127.0.0.1:{port}/0?ssl_ca_certs={crt}", NODE_ID="known")
     unknown = NodeProcess(tmp_path, f"rediss://:secret@127.0.0.1:{port}/0", NODE_ID="unknown")
     try:

@@ -76,18 +76,16 @@ def test_replies_reach_their_callers_in_order_whatever_was_cancelled() -> None:
 
 def test_calls_of_one_turn_leave_in_few_writes() -> None:
     async def scenario() -> None:
-        reads: list[bytes] = []
+        first_read: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        async def record(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-            while data := await reader.read(1 << 20):
-                reads.append(data)
+        async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            first_read.set_result(await reader.read(1 << 20))
+            await silence(reader, writer)
 
         async with connected(record) as (shared, _):
             for number in range(5):
                 shared.send(call(number))
-            while not reads:
-                await asyncio.sleep(0)
-            assert reads[0] == b"".join(call(number) for number in range(5))
+            assert await first_read == b"".join(call(number) for number in range(5))
 
     asyncio.run(scenario())
 
@@ -168,10 +166,14 @@ def test_a_slow_reader_is_busy_before_memory_fills(monkeypatch: pytest.MonkeyPat
 
         async with connected(never_read) as (shared, _):
             futures = []
-            with pytest.raises(StoreBusy):
+
+            async def fill() -> None:
                 for _ in range(1000):
                     futures.append(shared.send(b"x" * (1 << 16)))
                     await asyncio.sleep(0)
+
+            with pytest.raises(StoreBusy):
+                await fill()
             shared.close("enough")
             await asyncio.gather(*futures, return_exceptions=True)
 
@@ -193,10 +195,8 @@ def test_bytes_out_of_order_end_the_connection(bytes_sent: bytes) -> None:
             await silence(reader, writer)
 
         async with connected(talk) as (shared, lost):
-            first = shared.send(call(1))
-            await asyncio.wait([first])
-            while not lost:
-                await asyncio.sleep(0)
+            # The call ends with the reply it got, or with the connection: in both cases the rest was read with it.
+            await asyncio.wait([shared.send(call(1))])
             assert "unexpected reply" in lost[0]
 
     asyncio.run(scenario())
