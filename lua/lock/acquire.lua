@@ -26,42 +26,38 @@
 --- @include lib/fence
 --- @include lib/once
 --- @include lib/counter
-local lock, owner, mode, ttl_ms = KEYS[4], ARGV[4], ARGV[5], ARGV[6]
-local hold = redis.call("GET", lock)
 
 -- The common case comes before the functions of the others, for in a script even a function unused costs time.
-if mode == "exclusive" and not hold and not first_outcome then
-  if counter_is_lost then
-    return { FENCE_MISSING }
+do
+  local lock, owner, ttl_ms = KEYS[4], ARGV[4], ARGV[6]
+  if ARGV[5] == "exclusive" and not first_outcome and redis.call("EXISTS", lock) == 0 then
+    if counter_is_lost then
+      return { FENCE_MISSING }
+    end
+    local token = redis.call("INCR", KEYS[3])
+    redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
+    return keep_outcome({ OK, token, tonumber(ttl_ms) })
   end
-  local token = redis.call("INCR", KEYS[3])
-  redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
-  return keep_outcome({ OK, token, tonumber(ttl_ms) })
 end
 
+--- @include lib/own_hold
 --- @include lib/holders
---- @include lib/reader
 --- @include lib/last_reader
-local readers, reader_holds = KEYS[5], KEYS[6]
-local is_exclusive, held_token, held_ttl_ms, is_waited, holder
-if hold then
-  is_exclusive, held_token, held_ttl_ms, is_waited, holder = parse_hold(hold)
-end
-local now_ms = redis_now_ms()
-
+local lock, readers, reader_holds, owner, mode, ttl_ms = KEYS[4], KEYS[5], KEYS[6], ARGV[4], ARGV[5], ARGV[6]
+local hold = redis.call("GET", lock)
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
-  local mine = is_exclusive and holder == owner and held_token == token
-  if hold and not is_exclusive then
-    local reader = redis.call("HGET", reader_holds, owner)
-    mine = reader and string.match(reader, "^%d+") == token and ends_of_reader(readers, owner) > now_ms
-  end
-  if mine then
+  if own_hold(lock, readers, reader_holds, owner) == token then
     return first_outcome
   end
   return { LOCK_RELEASED, token }
 end
 
+local is_exclusive, held_token, held_ttl_ms, is_waited, holder
+if hold then
+  is_exclusive, held_token, held_ttl_ms, is_waited, holder = parse_hold(hold)
+end
+local now_ms = redis_now_ms()
 local blocked = is_exclusive
 if hold and not is_exclusive then
   local live = redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf")

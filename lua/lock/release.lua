@@ -21,27 +21,13 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
---- @include lib/hold
---- @include lib/now
---- @include lib/reader
+--- @include lib/own_hold
 if first_outcome then
   return first_outcome
 end
 local lock, readers, reader_holds, owner = KEYS[3], KEYS[4], KEYS[5], ARGV[4]
-local hold = redis.call("GET", lock)
-if not hold then
-  return { LOCK_NOT_HELD }
-end
-local is_exclusive, token, _, is_waited, holder = parse_hold(hold)
-local now_ms
-if not is_exclusive then
-  now_ms = redis_now_ms()
-  local reader = redis.call("HGET", reader_holds, owner)
-  if reader and ends_of_reader(readers, owner) > now_ms then
-    token, holder = string.match(reader, "^%d+"), owner
-  end
-end
-if holder ~= owner then
+local token, _, is_exclusive, is_waited, now_ms = own_hold(lock, readers, reader_holds, owner)
+if not token then
   return { LOCK_NOT_HELD }
 end
 if ARGV[5] ~= "" and ARGV[5] ~= token then

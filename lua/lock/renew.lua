@@ -20,26 +20,11 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
---- @include lib/hold
---- @include lib/now
---- @include lib/reader
+--- @include lib/own_hold
 --- @include lib/last_reader
 local lock, readers, reader_holds, owner, token, ttl_ms = KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6]
-local hold = redis.call("GET", lock)
-if not hold then
-  return { LOCK_LOST }
-end
-local is_exclusive, held_token, held_ttl_ms, is_waited, holder = parse_hold(hold)
-local now_ms
-if not is_exclusive then
-  now_ms = redis_now_ms()
-  local reader = redis.call("HGET", reader_holds, owner)
-  if reader and ends_of_reader(readers, owner) > now_ms then
-    held_token, held_ttl_ms = string.match(reader, "^(%d+) (%d+)$")
-    holder = owner
-  end
-end
-if holder ~= owner or held_token ~= token then
+local held_token, held_ttl_ms, is_exclusive, is_waited, now_ms = own_hold(lock, readers, reader_holds, owner)
+if held_token ~= token then
   return { LOCK_LOST }
 end
 -- Only now: a repeat must not call a lease renewed that has ended since.
