@@ -63,9 +63,12 @@ class Up:
         found = {}
         for number in _children_of(self.process.pid):
             environment = Path(f"/proc/{number}/environ").read_bytes().split(b"\0")
-            is_valkey = b"valkey-server" in Path(f"/proc/{number}/cmdline").read_bytes()
-            name = next(entry[8:].decode() for entry in environment if is_valkey or entry.startswith(b"NODE_ID="))
-            found["valkey" if is_valkey else name] = number
+            names = [entry[8:].decode() for entry in environment if entry.startswith(b"NODE_ID=")]
+            if b"valkey-server" in Path(f"/proc/{number}/cmdline").read_bytes():
+                names = ["valkey"]
+            # Between fork and exec a child still looks like its parent: it has no name yet.
+            for name in names:
+                found[name] = number
         return found
 
     def end(self, number: int = signal.SIGINT, within_s: float = STOP_S) -> int:

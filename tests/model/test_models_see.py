@@ -17,7 +17,6 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "exclusive lease ignored",
         "writer let in among few readers",
         "dead grant repeated",
-        "keys end with the latest grant",
         "token not compared on release",
         "ended reader renewed",
         "fingerprint not compared",
