@@ -78,6 +78,8 @@ async def _start_once(binary: Path, folder: Path, port: int, appendfsync: str) -
         "logfile": str(log_path),
         "appendonly": "yes",
         "appendfsync": appendfsync,
+        # A rewrite forks and takes a core from the nodes; a file this small is replayed in a few seconds anyway.
+        "auto-aof-rewrite-min-size": "256mb",
         "save": "",  # no snapshots beside the AOF
         "maxmemory-policy": "noeviction",  # an evicted lock would be a lost one
         "daemonize": "no",
