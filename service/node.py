@@ -14,6 +14,7 @@ from service import background, logs
 from service.cache import Caches, NearCache
 from service.config import Config
 from service.decisions.generation import Generation
+from service.decisions.member import Member
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -21,6 +22,7 @@ from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
 from service.queue import Queues
+from service.raft.errors import RaftError
 from service.store.bundle import shipped
 from service.store.link import Link
 from service.store.scripts import Scripts
@@ -69,6 +71,7 @@ def assemble(config: Config) -> Context:
     return Context(
         config=config,
         generation=generation,
+        member=Member(config),
         link=link,
         subscriber=subscriber,
         scripts=scripts,
@@ -85,11 +88,13 @@ def application(context: Context) -> Application:
     async def lifetime() -> AsyncIterator[None]:
         context.link.start()
         context.subscriber.start()
+        context.member.start()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
         finally:
             await background.stop(lag)
+            await context.member.stop()
             await context.subscriber.stop()
             await context.link.stop()
 
@@ -122,6 +127,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        # First, while the others can still answer: they need no election then.
+        await self._context.member.hand_over()
         self._context.wakeups.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")
@@ -130,7 +137,11 @@ class _Server(uvicorn.Server):
 def run(config: Config) -> int:
     """Serve until SIGINT or SIGTERM. Returns the exit code."""
     logs.configure(config)
-    context = assemble(config)
+    try:
+        context = assemble(config)
+    except RaftError as error:
+        log.critical("%s does not start: %s", config.node_id, error)
+        return 1
     log.info("%s listens on %s:%d", config.node_id, config.host, config.http_port)
     app = application(context)
     server = _Server(

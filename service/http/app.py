@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.error_registry import MethodNotAllowed, NotFound
 from service.errors import SimpulError
-from service.http import cache, lock, queue
+from service.http import cache, cluster, lock, queue, raft
 from service.http.context import Context
 from service.http.hot import HotEndpoint, unforeseen
 from service.http.openapi import document
 from service.http.pages import PAGES, refuse, routes
 
-OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS)
+OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS, *cluster.OPERATIONS)
 
 Lifetime = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -38,6 +38,7 @@ class Application(Starlette):
         super().__init__(
             routes=[
                 *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.hot.items()),
+                *raft.routes(context.member),
                 *routes(context, msgspec.json.encode(document(OPERATIONS, PAGES))),
             ],
             exception_handlers={SimpulError: _refused, HTTPException: _not_routed, Exception: _defect},
