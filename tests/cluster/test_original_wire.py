@@ -14,7 +14,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NodeProcess
     metrics_port = str(free_port())
     with (
         redis_server(folder / "redis") as server,
-        cluster(folder, server.url, nodes=2, QUORUM="2", CLUSTER_NAME="original") as nodes,
+        cluster(folder, server.url, nodes=3, QUORUM="2", CLUSTER_NAME="original") as nodes,
     ):
         third = NodeProcess(folder, server.url, NODE_ID="n3", CLUSTER_NAME="original", METRICS_PORT=metrics_port)
         third.start()

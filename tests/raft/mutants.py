@@ -108,7 +108,7 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "test_storage:test_a_snapshot_under_way_stores_no_commit_index_of_the_log_it_replaces",
     ),
     log.ReplacedEntriesTakenForDurable: (
-        "test_storage:test_a_storage_ack_for_replaced_entries_of_the_same_index_counts_for_nothing",
+        "test_storage:test_the_ack_of_a_new_terms_first_write_does_not_cover_what_its_leader_then_replaced",
     ),
     commitment.CommitsOldTermByCount: (
         "test_labs:test_figure_8_an_old_term_entry_on_a_majority_is_not_committed_by_count",
@@ -126,7 +126,7 @@ TABLE: dict[Bug, tuple[str, ...]] = {
     ),
     commitment.NoNoop: (
         "simulator",
-        "test_labs:test_a_cluster_restarted_from_snapshots_alone_goes_on",
+        "test_labs_snapshots:test_a_cluster_restarted_from_snapshots_alone_goes_on",
     ),
     commitment.AckOfOldTermCounts: ("test_replication:test_an_ack_of_an_old_term_does_not_count",),
     elections.VotesTwice: (
@@ -216,16 +216,16 @@ TABLE: dict[Bug, tuple[str, ...]] = {
     flow.TransferIsOrdinaryCampaign: (
         "test_reads_and_transfer:test_a_transferred_campaign_is_not_stopped_by_the_leaders_own_defence",
     ),
-    flow.BacklogUnbounded: ("test_replication:test_an_isolated_leaders_backlog_is_bounded_by_bytes",),
+    flow.BacklogUnbounded: ("test_bounds_and_guards:test_an_isolated_leaders_backlog_is_bounded_by_bytes",),
     flow.BacklogLeaks: (
         "simulator",
-        "test_replication:test_committed_bytes_leave_the_backlog",
+        "test_bounds_and_guards:test_committed_bytes_leave_the_backlog",
     ),
     flow.MessagesUnbounded: (
         "simulator",
-        "test_replication:test_no_request_carries_more_than_the_message_bound",
+        "test_bounds_and_guards:test_no_request_carries_more_than_the_message_bound",
     ),
-    flow.WindowUnbounded: ("test_replication:test_unanswered_requests_never_exceed_the_window",),
+    flow.WindowUnbounded: ("test_bounds_and_guards:test_unanswered_requests_never_exceed_the_window",),
     flow.ForeignSenderBelieved: ("test_labs:test_a_member_ignores_what_is_not_for_it_or_not_from_a_member",),
 }
 

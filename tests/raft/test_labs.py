@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from service.raft.errors import NotLeader
-from service.raft.messages import AppendRequest, Entry, HardState, InstallSnapshot, Message
+from service.raft.messages import AppendRequest, Entry, HardState, Message
 from service.raft.ready import Role
 from service.raft.state import Stored
 from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World
@@ -292,7 +292,8 @@ def test_figure_8_an_old_term_entry_on_a_majority_is_not_committed_by_count(raft
     assert all(world.hosts[node].machine == [b"1", b"3"] for node in ("n2", "n3", "n4", "n5")), "(d)"
 
 
-def _lossy(world: World, seed: int, loss: float) -> None:
+def lossy(world: World, seed: int, loss: float) -> None:
+    """Lose each message with probability `loss`, the same ones for the same seed."""
     random = Random(seed)
     world.lose = lambda _message: random.random() < loss
 
@@ -300,7 +301,7 @@ def _lossy(world: World, seed: int, loss: float) -> None:
 def test_figure_8_unreliable_many_leaders_with_uncommitted_tails_converge(raft: RaftClass) -> None:
     world = World(5, raft)
     random = Random(8)
-    _lossy(world, 8, 0.2)
+    lossy(world, 8, 0.2)
     accepted = 0
     for number in range(300):
         leaders = world.leaders()
@@ -328,7 +329,7 @@ def test_figure_8_unreliable_many_leaders_with_uncommitted_tails_converge(raft: 
 
 def test_agreement_over_an_unreliable_network(raft: RaftClass) -> None:
     world = World(5, raft)
-    _lossy(world, 3, 0.1)
+    lossy(world, 3, 0.1)
     world.elect_somebody()
     sent = 0
     for number in range(60):
@@ -350,7 +351,7 @@ def test_churn_of_crashes_and_restarts_loses_no_acknowledged_command(loss: float
     random = Random(13)
     acknowledged: list[bytes] = []
     for number in range(120):
-        _lossy(world, number, loss)
+        lossy(world, number, loss)
         down = [node for node, host in world.hosts.items() if host.core is None]
         if down and random.random() < 0.4:
             world.restart(random.choice(down))
@@ -371,66 +372,6 @@ def test_churn_of_crashes_and_restarts_loses_no_acknowledged_command(loss: float
     assert machines.count(machines[0]) == 5
     assert len(acknowledged) > 20
     assert [command for command in machines[0] if command in set(acknowledged)] == acknowledged
-
-
-def test_a_snapshot_shortens_the_log_and_changes_nothing_else(raft: RaftClass) -> None:
-    world = World(3, raft, trailing_entries=0)
-    world.elect("n1")
-    for number in range(20):
-        world.propose(b"%d" % number)
-        if number % 5 == 4:
-            for host in world.hosts.values():
-                host.compact()
-    assert all(len(world.core(node).log.entries) < 5 for node in world.hosts)
-    world.agree(*(b"%d" % number for number in range(20)))
-
-
-@pytest.mark.parametrize("loss", [0.0, 0.15])
-@pytest.mark.parametrize("crash", [False, True])
-def test_a_straggler_behind_the_compacted_log_gets_a_snapshot(
-    loss: float, crash: bool, raft: RaftClass
-) -> None:
-    """The labs' install-snapshot tests: disconnected or crashed, reliable or not."""
-    world = World(3, raft, trailing_entries=0, snapshot_retry_ticks=ELECTION)
-    world.elect("n1")
-    world.propose(b"0")
-    if crash:
-        world.crash("n3")
-    else:
-        world.isolate("n3")
-    for number in range(1, 15):
-        world.propose(b"%d" % number)
-    for node in ("n1", "n2"):
-        world.hosts[node].compact()
-    _lossy(world, 21, loss)
-    world.heal()
-    if crash:
-        world.restart("n3")
-    world.run(6 * ELECTION)
-    world.lose = lambda _message: False
-    world.run(3 * ELECTION)
-    assert world.of_type(InstallSnapshot)
-    world.agree(*(b"%d" % number for number in range(15)))
-
-
-def test_a_cluster_restarted_from_snapshots_alone_goes_on(raft: RaftClass) -> None:
-    """The labs' snapshot-init test: the log is empty but its indexes are not."""
-    world = World(3, raft, trailing_entries=0)
-    world.elect_somebody()
-    for number in range(6):
-        world.propose(b"%d" % number)
-    world.run(2)
-    for host in world.hosts.values():
-        host.compact()
-    world.restart("n1", "n2", "n3")
-    assert all(world.core(node).log.entries == [] for node in world.hosts)
-    world.elect_somebody()
-    world.propose(b"after")
-    world.run(2)
-    world.restart("n1", "n2", "n3")
-    world.elect_somebody()
-    world.run(ELECTION)
-    world.agree(*(b"%d" % number for number in range(6)), b"after")
 
 
 def test_a_single_member_leads_and_commits_alone(raft: RaftClass) -> None:

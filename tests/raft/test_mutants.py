@@ -21,8 +21,13 @@ def test_a_known_bug_is_caught_by_all_its_evidence(bug: Bug) -> None:
 
 
 def test_no_evidence_accuses_the_real_core() -> None:
-    for evidence in sorted({evidence for evidences in TABLE.values() for evidence in evidences}):
-        assert not judge(Raft, evidence).caught, evidence
+    pairs = {
+        (evidence, Disk if issubclass(bug, Disk) else Raft)
+        for bug, evidences in TABLE.items()
+        for evidence in evidences
+    }
+    for evidence, innocent in sorted(pairs, key=lambda pair: pair[0]):
+        assert not judge(innocent, evidence).caught, evidence
 
 
 def test_every_bug_is_in_the_table_with_evidence() -> None:

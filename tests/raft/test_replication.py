@@ -2,20 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
-import pytest
-
-from service.raft.config import Config
-from service.raft.errors import (
-    BacklogFull,
-    ConfigError,
-    CorruptState,
-    InvariantBroken,
-    NotLeader,
-    TooLarge,
-)
-from service.raft.log import ENTRY_OVERHEAD_BYTES, Log
 from service.raft.messages import (
     AppendReply,
     AppendRequest,
@@ -26,15 +12,10 @@ from service.raft.messages import (
     Snapshot,
 )
 from service.raft.progress import Mode, Progress
-from service.raft.ready import Role
 from service.raft.state import Stored
-from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World, config
+from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World, log_of
 
 MEMBERS = ("n1", "n2", "n3")
-
-
-def _log(*terms: int) -> tuple[Entry, ...]:
-    return tuple(Entry(term, index, b"%d" % index) for index, term in enumerate(terms, start=1))
 
 
 def _follower(raft: RaftClass, world: World, node: str, term: int, log: tuple[Entry, ...]) -> None:
@@ -45,7 +26,7 @@ def _follower(raft: RaftClass, world: World, node: str, term: int, log: tuple[En
 def test_a_delayed_duplicate_append_does_not_cut_off_what_came_after_it(raft: RaftClass) -> None:
     """§5.3: only a conflict removes entries."""
     world = World(3, raft)
-    entries = _log(1, 1, 1)
+    entries = log_of(1, 1, 1)
     world.give(AppendRequest("n2", "n1", 1, 0, 0, entries, 0))
     world.give(AppendRequest("n2", "n1", 1, 0, 0, entries[:1], 0))
     assert world.core("n1").log.last == 3
@@ -54,14 +35,14 @@ def test_a_delayed_duplicate_append_does_not_cut_off_what_came_after_it(raft: Ra
 
 def test_a_conflicting_suffix_is_replaced(raft: RaftClass) -> None:
     world = World(3, raft)
-    _follower(raft, world, "n1", 2, _log(1, 2, 2))
+    _follower(raft, world, "n1", 2, log_of(1, 2, 2))
     world.give(AppendRequest("n2", "n1", 3, 1, 1, (Entry(3, 2, b"new"),), 0))
     assert [entry.term for entry in world.hosts["n1"].stored.entries] == [1, 3]
 
 
 def test_an_append_whose_previous_entry_has_another_term_is_refused_with_a_hint(raft: RaftClass) -> None:
     world = World(3, raft)
-    _follower(raft, world, "n1", 3, _log(1, 1, 3, 3, 3))
+    _follower(raft, world, "n1", 3, log_of(1, 1, 3, 3, 3))
     world.give(AppendRequest("n2", "n1", 4, 5, 2, (), 0))
     reply = world.of_type(AppendReply)[-1]
     assert reply.rejected
@@ -71,7 +52,7 @@ def test_an_append_whose_previous_entry_has_another_term_is_refused_with_a_hint(
 def test_a_follower_commits_no_further_than_the_request_proves(raft: RaftClass) -> None:
     """§5.3: its own tail may be another leader's, whatever the leader has committed."""
     world = World(3, raft)
-    _follower(raft, world, "n1", 2, _log(1, 2, 2))
+    _follower(raft, world, "n1", 2, log_of(1, 2, 2))
     world.give(AppendRequest("n2", "n1", 3, 1, 1, (), 3))
     assert world.core("n1").log.commit == 1
 
@@ -106,8 +87,8 @@ def test_an_ack_of_an_old_term_does_not_count(raft: RaftClass) -> None:
 
 def test_a_commit_index_never_falls_on_an_old_message(raft: RaftClass) -> None:
     world = World(3, raft)
-    world.give(AppendRequest("n2", "n1", 1, 0, 0, _log(1, 1, 1), 3))
-    world.give(AppendRequest("n2", "n1", 1, 0, 0, _log(1), 1))
+    world.give(AppendRequest("n2", "n1", 1, 0, 0, log_of(1, 1, 1), 3))
+    world.give(AppendRequest("n2", "n1", 1, 0, 0, log_of(1), 1))
     world.give(Heartbeat("n2", "n1", 1, 2, 0))
     assert world.core("n1").log.commit == 3
 
@@ -151,33 +132,6 @@ def test_a_window_full_of_lost_requests_moves_again(raft: RaftClass) -> None:
     world.lose = lambda _message: False
     world.run(6 * HEARTBEAT)
     world.agree(*(b"%d" % number for number in range(6)))
-
-
-def test_unanswered_requests_never_exceed_the_window(raft: RaftClass) -> None:
-    world = World(3, raft, max_inflight_messages=3, max_entry_bytes=64, max_message_bytes=64)
-    world.elect("n1")
-    world.run(HEARTBEAT)
-    world.isolate("n3")
-    world.log_of_messages.clear()
-    for number in range(20):
-        world.propose(b"%d" % number)
-    to_silent = [m for m in world.of_type(AppendRequest) if m.to == "n3" and m.entries]
-    assert len(to_silent) == 3
-
-
-def test_no_request_carries_more_than_the_message_bound(raft: RaftClass) -> None:
-    limit = 4 * (100 + ENTRY_OVERHEAD_BYTES)
-    world = World(3, raft, max_entry_bytes=100, max_message_bytes=limit)
-    world.elect("n1")
-    world.isolate("n3")
-    for _ in range(40):
-        world.propose(b"x" * 100)
-    world.heal()
-    world.log_of_messages.clear()
-    world.run(4 * HEARTBEAT)
-    sizes = [len(message.entries) for message in world.of_type(AppendRequest) if message.to == "n3"]
-    assert max(sizes) == 4
-    assert world.core("n3").log.last == world.core("n1").log.last
 
 
 def test_a_stale_refusal_does_not_move_a_follower_back() -> None:
@@ -280,56 +234,11 @@ def test_a_delayed_snapshot_does_not_take_a_member_back(raft: RaftClass) -> None
 
 def test_a_snapshot_that_the_log_already_covers_only_commits(raft: RaftClass) -> None:
     world = World(3, raft)
-    world.give(AppendRequest("n2", "n1", 1, 0, 0, _log(1, 1, 1, 1), 0))
+    world.give(AppendRequest("n2", "n1", 1, 0, 0, log_of(1, 1, 1, 1), 0))
     world.give(InstallSnapshot("n2", "n1", 1, Snapshot(2, 1, MEMBERS, b"1\n2")))
     assert world.core("n1").log.commit == 2
     assert world.core("n1").log.last == 4
     assert world.hosts["n1"].stored.snapshot is None
-
-
-def test_a_proposal_on_a_follower_names_the_leader(raft: RaftClass) -> None:
-    world = World(3, raft)
-    world.elect("n1")
-    world.run(HEARTBEAT)
-    with pytest.raises(NotLeader) as refusal:
-        world.core("n2").propose(b"a")
-    assert refusal.value.leader == "n1"
-
-
-def test_a_proposal_over_the_entry_limit_is_refused(raft: RaftClass) -> None:
-    world = World(3, raft, max_entry_bytes=10, max_message_bytes=100)
-    world.elect("n1")
-    world.core("n1").propose(b"x" * 10)
-    with pytest.raises(TooLarge):
-        world.core("n1").propose(b"x" * 11)
-
-
-def test_an_isolated_leaders_backlog_is_bounded_by_bytes(raft: RaftClass) -> None:
-    world = World(3, raft, max_entry_bytes=100, max_uncommitted_bytes=1000)
-    world.elect("n1")
-    world.isolate("n1")
-    for _ in range(1000 // (100 + ENTRY_OVERHEAD_BYTES)):
-        world.core("n1").propose(b"x" * 100)
-    with pytest.raises(BacklogFull):
-        world.core("n1").propose(b"x" * 100)
-
-
-def test_an_isolated_leaders_backlog_is_bounded_by_count(raft: RaftClass) -> None:
-    world = World(3, raft, max_uncommitted_entries=5)
-    world.elect("n1")
-    world.isolate("n1")
-    for _ in range(5):
-        world.core("n1").propose(b"")
-    with pytest.raises(BacklogFull):
-        world.core("n1").propose(b"")
-
-
-def test_committed_bytes_leave_the_backlog(raft: RaftClass) -> None:
-    world = World(3, raft, max_entry_bytes=100, max_uncommitted_bytes=300)
-    world.elect("n1")
-    for number in range(50):
-        world.propose(b"x" * 90 + b"%d" % number)
-    assert len(world.hosts["n1"].machine) == 50
 
 
 def test_back_tracking_meets_in_every_shape_of_figure_7(raft: RaftClass) -> None:
@@ -345,9 +254,9 @@ def test_back_tracking_meets_in_every_shape_of_figure_7(raft: RaftClass) -> None
     }
     for name, shape in shapes.items():
         world = World(3, raft)
-        _follower(raft, world, "n1", 7, _log(*leader))
-        _follower(raft, world, "n2", 7, _log(*leader))
-        _follower(raft, world, "n3", 7, _log(*shape))
+        _follower(raft, world, "n1", 7, log_of(*leader))
+        _follower(raft, world, "n2", 7, log_of(*leader))
+        _follower(raft, world, "n3", 7, log_of(*shape))
         world.isolate("n3")
         world.elect("n1")
         world.heal()
@@ -356,82 +265,19 @@ def test_back_tracking_meets_in_every_shape_of_figure_7(raft: RaftClass) -> None
         assert logs[0] == logs[1], f"shape {name}"
 
 
-@pytest.mark.parametrize(
-    ("stored", "complaint"),
-    [
-        (Stored(HardState(1, None, 5), None, _log(1)), "commit index 5"),
-        (Stored(HardState(1, None, 0), None, _log(1, 2)), "term must be written before"),
-        (Stored(HardState(2, None, 0), None, (Entry(1, 1), Entry(1, 3))), "log has entry 3"),
-        (Stored(HardState(2, None, 0), None, (Entry(2, 1), Entry(1, 2))), "log has entry 2"),
-        (Stored(HardState(2, "n9", 0), None, ()), "not a member"),
-        (Stored(HardState(2, None, 0), Snapshot(1, 1, ("n1", "n2", "n4")), ()), "snapshot is of members"),
-    ],
-)
-def test_contradictory_stored_state_is_refused_by_name(
-    stored: Stored, complaint: str, raft: RaftClass
-) -> None:
-    with pytest.raises(CorruptState, match=complaint):
-        raft(config("n1", 3), Random(1), stored)
+def test_an_old_ack_does_not_lower_what_a_follower_is_known_to_hold() -> None:
+    peer = Progress(next=1)
+    assert peer.acknowledged(5)
+    assert not peer.acknowledged(3)
+    assert not peer.acknowledged(5)
+    assert (peer.match, peer.next) == (5, 6)
 
 
-def test_a_heartbeat_beyond_the_log_of_a_member_that_lost_entries_stops_it(raft: RaftClass) -> None:
-    world = World(3, raft)
-    with pytest.raises(InvariantBroken, match="acknowledged entries were lost"):
-        world.give(Heartbeat("n2", "n1", 1, 7, 0))
-
-
-def test_an_ack_of_what_was_never_sent_stops_the_leader(raft: RaftClass) -> None:
-    world = World(3, raft)
-    world.elect("n1")
-    with pytest.raises(InvariantBroken):
-        world.core("n1").step(AppendReply("n2", "n1", world.core("n1").term, 99))
-
-
-def test_a_second_leader_in_a_term_stops_the_member(raft: RaftClass) -> None:
-    world = World(3, raft)
-    world.give(Heartbeat("n2", "n1", 1, 0, 0))
-    with pytest.raises(InvariantBroken, match="both lead"):
-        world.give(Heartbeat("n3", "n1", 1, 0, 0))
-
-
-def test_a_committed_entry_is_never_cut_off() -> None:
-    log = Log(None, _log(1, 1), 2)
-    with pytest.raises(InvariantBroken):
-        log.truncate_from(2)
-
-
-def test_a_snapshot_ahead_of_the_state_machine_is_refused() -> None:
-    log = Log(None, _log(1, 1), 0)
-    with pytest.raises(InvariantBroken):
-        log.compact(Snapshot(2, 1, MEMBERS), 0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "rule"),
-    [
-        ({"members": ("n1", "n2")}, "1, 3 or 5"),
-        ({"members": ("n1", "n1", "n2")}, "distinct"),
-        ({"node": "n7"}, "one of members"),
-        ({"heartbeat_ticks": 0}, "heartbeat_ticks"),
-        ({"election_ticks": 11}, "election_ticks"),
-        ({"max_entry_bytes": 0}, "max_entry_bytes"),
-        ({"max_message_bytes": 1}, "max_message_bytes"),
-        ({"max_inflight_messages": 0}, "max_inflight_messages"),
-        ({"max_uncommitted_bytes": 1}, "max_uncommitted_bytes"),
-        ({"max_uncommitted_entries": 0}, "max_uncommitted_entries"),
-        ({"max_apply_bytes": 0}, "max_apply_bytes"),
-        ({"max_pending_reads": 0}, "max_pending_reads"),
-        ({"trailing_entries": -1}, "trailing_entries"),
-        ({"snapshot_retry_ticks": 1}, "snapshot_retry_ticks"),
-        ({"history_events": 0}, "history_events"),
-    ],
-)
-def test_a_broken_configuration_names_the_rule(settings: dict[str, object], rule: str) -> None:
-    valid: dict[str, object] = {"node": "n1", "members": MEMBERS}
-    with pytest.raises(ConfigError, match=rule):
-        Config(**{**valid, **settings}).validate()  # type: ignore[arg-type]
-
-
-def test_the_default_configuration_is_valid() -> None:
-    Config("n1", MEMBERS).validate()
-    assert World(3).core("n1").role is Role.FOLLOWER
+def test_a_follower_that_awaits_a_snapshot_is_not_probed_because_of_an_old_refusal() -> None:
+    peer = Progress(next=4)
+    peer.await_snapshot(9)
+    assert not peer.refused(3, 2)
+    assert peer.mode is Mode.SNAPSHOT
+    assert not peer.may_send(8)
+    assert peer.acknowledged(9)
+    assert (peer.match, peer.next, peer.mode) == (9, 10, Mode.REPLICATE)

@@ -22,7 +22,7 @@ from service.raft.ready import Ready, Role, WriteAck
 from service.raft.state import Stored
 from tests.raft.simulator.disk import Disk
 from tests.raft.simulator.scheduler import Scheduler
-from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World, config
+from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World, config, log_of
 
 MEMBERS = ("n1", "n2", "n3")
 
@@ -281,7 +281,24 @@ def test_a_write_torn_after_its_first_record_leaves_a_disk_that_starts(disk: typ
 
 
 def test_a_snapshot_under_way_stores_no_commit_index_of_the_log_it_replaces(raft: RaftClass) -> None:
-    """Found by the simulator: the write is torn after its first record; entries 2 and 3 were not committed."""
+    """Found by the simulator: the write is torn after its first record; entries 2 and 3 are uncommitted."""
     core = _core(raft, Stored(HardState(1, None, 1), None, (Entry(1, 1), Entry(1, 2), Entry(1, 3))))
     core.step(InstallSnapshot("n2", "n1", 2, Snapshot(9, 2, MEMBERS, b"x")))
     assert core.ready().hard_state == HardState(2, None, 1)
+
+
+def test_the_ack_of_a_new_terms_first_write_does_not_cover_what_its_leader_then_replaced(
+    raft: RaftClass,
+) -> None:
+    """The ack is not stale: only the index and term it attests show that the log has changed."""
+    core = _core(raft, Stored(HardState(1, None, 0), None, log_of(1, 1, 1, 1, 1)))
+    core.step(Heartbeat("n2", "n1", 2, 0, 0))
+    adopted = core.ready()
+    core.step(AppendRequest("n2", "n1", 2, 2, 1, (Entry(2, 3),), 3))
+    replaced = core.ready()
+    assert replaced.entries == (Entry(2, 3),)
+    core.advance(_ack(adopted))
+    assert core.log.durable == 2
+    assert [entry.index for entry in (*replaced.committed, *core.ready().committed)] == [1, 2]
+    core.advance(_ack(replaced))
+    assert [entry.index for entry in core.ready().committed] == [3]

@@ -30,6 +30,11 @@ def config(node: NodeId, members: int, **settings: Any) -> Config:
     return Config(node=node, members=names, **{**timing, **settings})
 
 
+def log_of(*terms: int) -> tuple[Entry, ...]:
+    """A log whose entries have these terms; each one's data is its index."""
+    return tuple(Entry(term, index, b"%d" % index) for index, term in enumerate(terms, start=1))
+
+
 class Host:
     """One member with its disk and its state machine."""
 

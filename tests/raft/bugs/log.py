@@ -12,7 +12,6 @@ from service.raft.messages import (
     Entry,
     Snapshot,
 )
-from service.raft.ready import WriteAck
 from service.raft.state import Stored
 
 
@@ -143,6 +142,3 @@ class ReplacedEntriesTakenForDurable(_WithLog):
     """A storage ack is applied by index alone, though the entries there were replaced meanwhile."""
 
     log_class = _AmnesicLog
-
-    def is_stale_ack(self, ack: WriteAck) -> bool:
-        return False
