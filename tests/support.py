@@ -228,11 +228,13 @@ class NodeProcess:
 
 @contextmanager
 def cluster(folder: Path, redis_url: str, nodes: int = 3, **env: str) -> Iterator[list[NodeProcess]]:
-    """Nodes n1... that know each other."""
+    """Nodes n1... that know each other: 1, 3 or 5."""
     ports = [free_port() for _ in range(nodes)]
     peers = ",".join(f"http://127.0.0.1:{port}" for port in ports)
     made = [
-        NodeProcess(folder, redis_url, NODE_ID=f"n{number}", HTTP_PORT=str(port), PEERS=peers, **env)
+        NodeProcess(folder, redis_url, NODE_ID=f"n{number}", HTTP_PORT=str(port), PEERS=peers, **{
+            "METRICS_PORT": str(free_port()), **env
+        })
         for number, port in enumerate(ports, 1)
     ]
     try:
