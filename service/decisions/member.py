@@ -78,6 +78,8 @@ class Member:
                 snapshot_ended=self.runner.snapshot_ended,
                 refused=self._refused,
                 admit=self.admission.admits,
+                disk_of=self.admission.disk_of,
+                replaced=self._replaced,
             ),
             secret=config.cluster_secret,
             deadline_s=config.election_ms / 2000,
@@ -87,7 +89,7 @@ class Member:
         self.decisions = Decisions(self.runner, config.cluster_secret)
         self.end_process: Callable[[], None] = _end_process
         self._joining: asyncio.Task[None] | None = None
-        self.machine.on_change(lambda: self.admission.forget(self.machine.state.lost_disks))
+        self.machine.on_change(self._decided)
 
     # Life
 
@@ -161,7 +163,14 @@ class Member:
 
     def _refused(self, peer: NodeId, code: str, detail: str) -> None:
         if code == RaftDiskReplaced.code:
-            self.runner.die(f"{self.name_of(peer)} refuses this node: {detail}")
+            self._replaced(peer, detail)
+
+    def _replaced(self, peer: NodeId, detail: str) -> None:
+        self.runner.die(f"{self.name_of(peer)} refuses this node: {detail}")
+
+    def _decided(self) -> None:
+        for node in self.admission.forget(self.machine.state.lost_disks):
+            self.runner.disk_replaced(node)
 
     def _end(self, why: str) -> None:
         log.critical("%s can no longer take part in the cluster and ends: %s", self.config.node_id, why)

@@ -43,15 +43,24 @@ class Admission:
             self._save(Register(node, disk), lambda: self._registered(node, disk))
         return False
 
-    def forget(self, lost: Collection[str]) -> None:
-        """The cluster has decided that these disks are gone: a member known by one of them may come with another."""
+    def disk_of(self, node: NodeId) -> str:
+        """The disk that `node` is known by; empty before the first contact."""
+        return self._known.get(node, "")
+
+    def forget(self, lost: Collection[str]) -> list[NodeId]:
+        """The cluster has decided that these disks are gone: a member known by one of them may come with another.
+
+        Returns those members.
+        """
         self._lost = frozenset(lost)
-        for node in [node for node, disk in self._known.items() if disk in self._lost]:
+        forgotten = [node for node, disk in self._known.items() if disk in self._lost]
+        for node in forgotten:
             log.warning(
                 "disk %s of %s was declared lost; the next one it comes with is taken for its own",
                 *(self._known.pop(node), node),
             )
             self._save(Register(node, ""), lambda: None)
+        return forgotten
 
     def _registered(self, node: NodeId, disk: str) -> None:
         self._registering.discard(node)

@@ -17,6 +17,10 @@ HEAD_BYTES_MAX = 16 << 10
 SECRET_HEADER = "x-simpul-secret"  # noqa: S105 - the name of a header
 
 
+_TROUBLE = (OSError, EOFError, asyncio.LimitOverrunError, ValueError, IndexError)
+"""What a broken connection, or an answer that is no HTTP, raises below."""
+
+
 class Unreachable(Exception):
     """No answer: the peer may or may not have received the request. The message says why."""
 
@@ -59,14 +63,14 @@ class Connection:
         was_kept = self._streams is not None
         try:
             return await self._attempt(path, body)
-        except (OSError, EOFError, asyncio.LimitOverrunError, ValueError) as error:
+        except _TROUBLE as error:
             self.close()
             if isinstance(error, ConnectionRefusedError) and not was_kept:
                 raise Unreachable("nothing listens there") from None
         # A kept connection may have been closed by the other side just now. Everything sent here may arrive twice.
         try:
             return await self._attempt(path, body)
-        except (OSError, EOFError, asyncio.LimitOverrunError, ValueError) as error:
+        except _TROUBLE as error:
             self.close()
             raise Unreachable(str(error) or type(error).__name__) from None
 

@@ -84,6 +84,10 @@ class Events:
     """A peer, an error code and its explanation: it refuses this node for good."""
     admit: Callable[[NodeId, str], bool]
     """Whether messages of a member with this disk may be heard now. Raises RaftDiskReplaced."""
+    disk_of: Callable[[NodeId], str]
+    """The disk that a member is known by; empty before the first contact."""
+    replaced: Callable[[NodeId, str], None]
+    """A peer, and an explanation: it knows this node by another disk."""
 
 
 @dataclass(slots=True)
@@ -196,6 +200,8 @@ class Peer:
                 raise _Refusal(answer)
             parcel = wire.decode(answer.body)
             transport.check(parcel, self.url)
+            if transport.admits(parcel):
+                self._hear(parcel)
         except Unreachable as error:
             return self._failed("does not answer", str(error))
         except _Refusal as refusal:
@@ -203,8 +209,6 @@ class Peer:
             return self._failed("refuses this node", refusal.detail)
         except (WireError, SimpulError) as error:
             return self._failed("sent an answer that cannot be used", str(error))
-        if transport.admits(parcel):
-            self._hear(parcel)
         if self._trouble:
             self._trouble = ""
             log.info("%s answers again", transport.name_of(self.url))
@@ -336,10 +340,12 @@ class Transport:
     def parcel(self, to: NodeId, lane: int, messages: list[object]) -> Parcel:
         """A parcel from this node."""
         identity = self._identity
-        return Parcel(wire.VERSION, identity.cluster, identity.node, identity.disk, to, lane, messages)
+        known = self.events.disk_of(to)
+        return Parcel(wire.VERSION, identity.cluster, identity.node, identity.disk, to, known, lane, messages)
 
     def check(self, parcel: Parcel, expected: NodeId | None) -> None:
-        """Raises RaftStranger for a parcel of another cluster, or not from a member (`expected`) to this one."""
+        """Raises RaftStranger for a parcel of another cluster, or not from a member (`expected`) to this one, and
+        RaftDiskReplaced for one to another disk than this node has."""
         mine = self._identity
         if parcel.cluster != mine.cluster:
             raise RaftStranger(sender=parcel.sender, reason=f"it belongs to cluster {parcel.cluster}")
@@ -347,6 +353,11 @@ class Transport:
             raise RaftStranger(sender=parcel.sender, reason=f"it takes this node for {parcel.to}")
         if parcel.sender not in self.peers or (expected is not None and parcel.sender != expected):
             raise RaftStranger(sender=parcel.sender, reason="its URL is not in PEERS of this node")
+        if parcel.to_disk not in ("", mine.disk):
+            # The sender counts on promises that another disk kept. Its messages would make no sense to this one.
+            refusal = RaftDiskReplaced(sender=mine.node, disk=mine.disk, known=parcel.to_disk)
+            self.events.replaced(parcel.sender, f"{refusal.detail} {refusal.action}")
+            raise refusal
 
     def admits(self, parcel: Parcel) -> bool:
         """False while the sender's disk is being registered. Raises RaftDiskReplaced."""

@@ -121,6 +121,8 @@ class Parcel(msgspec.Struct, array_like=True, frozen=True):
     sender: Name
     disk: Disk
     to: Name
+    to_disk: Annotated[str, msgspec.Meta(max_length=64)]
+    """The disk that the sender knows the addressee by; empty before the first contact."""
     lane: Annotated[int, msgspec.Meta(ge=0, le=255)]
     messages: list[_AnyWire]
 

@@ -43,7 +43,7 @@ any_message = st.one_of(*(_messages(kind) for kind in get_args(Message) if kind 
 
 
 def parcel(*messages: Any) -> Parcel:
-    return Parcel(wire.VERSION, "simpul", "http://a", "disk", "http://b", 2, list(messages))
+    return Parcel(wire.VERSION, "simpul", "http://a", "disk", "http://b", "known", 2, list(messages))
 
 
 @given(st.lists(any_message, max_size=5))
@@ -57,7 +57,7 @@ def test_the_bytes_of_version_1_stay_as_they_are() -> None:
     message = AppendRequest("http://a", "http://b", 7, 41, 6, (Entry(7, 42, b"cmd"), Entry(7, 43, b"", EntryKind.NOOP)), 40)
     beat = Heartbeat("http://a", "http://b", 7, 40, 3)
     assert wire.encode(parcel(wire.to_wire(message), wire.to_wire(beat))).hex() == (
-        "9701a673696d70756ca8687474703a2f2f61a46469736ba8687474703a2f2f620292"
+        "9801a673696d70756ca8687474703a2f2f61a46469736ba8687474703a2f2f62a56b6e6f776e0292"
         "96050729069294072ac403636d640094072bc40001289407072803"
     )
 
@@ -94,7 +94,7 @@ def test_another_protocol_version_is_refused_saying_which() -> None:
 @pytest.mark.parametrize("term", [-1, 2**63])
 def test_a_number_that_no_log_can_hold_is_refused(term: int) -> None:
     good = msgspec.msgpack.decode(wire.encode(parcel(wire.to_wire(Heartbeat("a", "b", 1, 0, 0)))))
-    good[6][0][1] = term
+    good[7][0][1] = term
     with pytest.raises(WireError):
         wire.decode(msgspec.msgpack.encode(good))
 
