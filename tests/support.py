@@ -237,9 +237,14 @@ def cluster(folder: Path, redis_url: str, nodes: int = 3, **env: str) -> Iterato
     ports = [free_port() for _ in range(nodes)]
     peers = ",".join(f"http://127.0.0.1:{port}" for port in ports)
     made = [
-        NodeProcess(folder, redis_url, NODE_ID=f"n{number}", HTTP_PORT=str(port), PEERS=peers, **{
-            "METRICS_PORT": str(free_port()), **env
-        })
+        NodeProcess(
+            folder,
+            redis_url,
+            NODE_ID=f"n{number}",
+            HTTP_PORT=str(port),
+            PEERS=peers,
+            **{"METRICS_PORT": str(free_port()), **env},
+        )
         for number, port in enumerate(ports, 1)
     ]
     try:

@@ -59,7 +59,20 @@ class Network:
         _ip("-n", self.hub, "link", "set", "bridge", "up")
         for number, machine in enumerate(self.machines):
             _ip("netns", "add", machine)
-            _ip("link", "add", "eth0", "netns", machine, "type", "veth", "peer", "name", f"to{number}", "netns", self.hub)
+            _ip(
+                "link",
+                "add",
+                "eth0",
+                "netns",
+                machine,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                f"to{number}",
+                "netns",
+                self.hub,
+            )
             _ip("-n", machine, "addr", "add", f"{self.address(number)}/24", "dev", "eth0")
             for link in ("lo", "eth0"):
                 _ip("-n", machine, "link", "set", link, "up")
@@ -124,6 +137,6 @@ class RemoteNode(NodeProcess):
 
 def _enter(machine: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    with open(f"/run/netns/{machine}", "rb") as namespace:  # noqa: PTH123 - a descriptor is wanted
+    with open(f"/run/netns/{machine}", "rb") as namespace:
         if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"cannot enter {machine}")

@@ -31,7 +31,9 @@ def leader_of(nodes: Iterable[NodeProcess], deadline_s: float = DEADLINE_S) -> N
         leaders = {state(node).get("leader") for node in nodes}
         return next((node for node in nodes if leaders == {node.url}), None)
 
-    return wait_until(agreed, f"a leader among {[node.url for node in nodes]}", deadline_s)
+    found = wait_until(agreed, f"a leader among {[node.url for node in nodes]}", deadline_s)
+    assert found is not None
+    return found
 
 
 def joined(nodes: Iterable[NodeProcess]) -> NodeProcess:

@@ -53,7 +53,8 @@ def lasting(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterato
 @pytest.fixture
 def nodes(tmp_path: Path, redis_url: str, request: pytest.FixtureRequest) -> Iterator[list[NodeProcess]]:
     """Three joined nodes of the test's own; their data is in tmp_path/n1 and so on."""
-    with cluster(tmp_path, redis_url, CLUSTER_NAME=f"c{abs(hash(request.node.name))}", **BRISK) as nodes:
+    name = f"c{abs(hash(request.node.name))}"
+    with cluster(tmp_path, redis_url, 3, CLUSTER_NAME=name, **BRISK) as nodes:
         joined(nodes)
         yield nodes
 
@@ -67,16 +68,16 @@ def test_every_node_takes_decisions_whoever_leads(lasting: list[NodeProcess]) ->
         wait_for_value(lasting, 100 + number)
 
 
+def lags(leader: NodeProcess) -> list[int]:
+    seen = state(leader)
+    return [seen["last_index"] - peer["match"] for peer in seen["peers"].values() if not peer["self"]]
+
+
 def test_raft_state_shows_what_an_operator_looks_for(lasting: list[NodeProcess]) -> None:
     leader = leader_of(lasting)
     decide(leader, 5000)
-    seen = wait_until(
-        lambda: next(
-            (s for s in [state(leader)] if all(p["self"] or p["match"] == s["last_index"] for p in s["peers"].values())),
-            None,
-        ),
-        "both followers to have everything",
-    )
+    wait_until(lambda: all(lag == 0 for lag in lags(leader)), "both followers to have everything")
+    seen = state(leader)
     assert (seen["role"], seen["leader_url"]) == ("leader", leader.url)
     assert seen["commit_index"] == seen["applied_index"] == seen["last_index"]
     assert [peer["name"] for url, peer in seen["peers"].items() if peer["self"]] == [seen["node"]]
@@ -305,12 +306,12 @@ def test_a_leader_whose_disk_fails_ends_and_another_takes_over(nodes: list[NodeP
 
 
 def test_a_node_with_another_secret_is_not_heard(tmp_path: Path, server: RedisServer) -> None:
-    secret = "a-secret-of-the-cluster"
-    with cluster(tmp_path, server.url, SIMPUL_CLUSTER_SECRET=secret) as nodes:
+    shared = "one-word-of-the-cluster"
+    with cluster(tmp_path, server.url, SIMPUL_CLUSTER_SECRET=shared) as nodes:
         joined(nodes)
         stranger = others(nodes, leader_of(nodes))[0]
         stranger.stop()
-        stranger._env["SIMPUL_CLUSTER_SECRET"] = "another-secret-altogether"
+        stranger._env.update({"SIMPUL_CLUSTER_SECRET": "another-word-altogether"})
         stranger.start()
         wait_until(lambda: "the cluster secret is wrong" in stranger.log.read_text(), "it to be told")
         assert decide(others(nodes, stranger)[0], 321).status == 200
@@ -319,4 +320,4 @@ def test_a_node_with_another_secret_is_not_heard(tmp_path: Path, server: RedisSe
             answer = call(nodes[0].url + "/raft/append", "POST", b"", headers)
             assert (answer.status, answer.json["code"]) == (403, "raft_forbidden")
             assert reason in answer.json["detail"]
-        assert secret not in json.dumps([node.log.read_text() for node in nodes])
+        assert shared not in json.dumps([node.log.read_text() for node in nodes])

@@ -54,7 +54,9 @@ def test_every_message_arrives_as_it_was_sent(messages: list[Message]) -> None:
 
 
 def test_the_bytes_of_version_1_stay_as_they_are() -> None:
-    message = AppendRequest("http://a", "http://b", 7, 41, 6, (Entry(7, 42, b"cmd"), Entry(7, 43, b"", EntryKind.NOOP)), 40)
+    message = AppendRequest(
+        "http://a", "http://b", 7, 41, 6, (Entry(7, 42, b"cmd"), Entry(7, 43, b"", EntryKind.NOOP)), 40
+    )
     beat = Heartbeat("http://a", "http://b", 7, 40, 3)
     assert wire.encode(parcel(wire.to_wire(message), wire.to_wire(beat))).hex() == (
         "9801a673696d70756ca8687474703a2f2f61a46469736ba8687474703a2f2f62a56b6e6f776e0292"
