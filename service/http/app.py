@@ -30,6 +30,8 @@ class Application(Starlette):
     def __init__(self, context: Context, lifetime: Lifetime) -> None:
         self.hot = {operation.path: HotEndpoint(operation, context) for operation in OPERATIONS}
 
+        self.between_nodes = raft.endpoints(context.member)
+
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             async with lifetime():
@@ -38,7 +40,8 @@ class Application(Starlette):
         super().__init__(
             routes=[
                 *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.hot.items()),
-                *raft.routes(context.member),
+                # Routed as well, so that other methods than POST are answered 405.
+                *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.between_nodes.items()),
                 *routes(context, msgspec.json.encode(document(OPERATIONS, PAGES))),
             ],
             exception_handlers={SimpulError: _refused, HTTPException: _not_routed, Exception: _defect},
@@ -48,7 +51,7 @@ class Application(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self.hot.get(scope["path"])
+            endpoint = self.hot.get(scope["path"]) or self.between_nodes.get(scope["path"])
             if endpoint is not None:
                 await endpoint(scope, receive, send)
                 return

@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Awaitable, Callable
 
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service.decisions import decide
@@ -23,14 +22,16 @@ _CONTENT_TYPE = (b"content-type", b"application/x-msgpack")
 Answer = Callable[[str, bytes], Awaitable[bytes]]
 
 
-def routes(member: Member) -> list[Route]:
+def endpoints(member: Member) -> dict[str, "NodeEndpoint"]:
+    """By path. The application calls them itself: Starlette's layers around a route cost more than a heartbeat does."""
+
     async def proposals(_: str, body: bytes) -> bytes:
         return await member.decisions.receive(body)
 
     answers: dict[str, Answer] = dict.fromkeys(transport.PATHS, member.transport.receive)
     answers[decide.PATH] = proposals
     secret = member.config.cluster_secret.encode()
-    return [Route(path, NodeEndpoint(path, answer, secret), methods=["POST"]) for path, answer in answers.items()]
+    return {path: NodeEndpoint(path, answer, secret) for path, answer in answers.items()}
 
 
 class NodeEndpoint:
