@@ -16,10 +16,22 @@ def start(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
     return task
 
 
+def finite(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+    """Like `start`, for work that may come to its end; only a defect in it stops the node."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_failed)
+    return task
+
+
 async def stop(task: "asyncio.Task[None] | None") -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
+
+
+def _failed(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _ended(task)
 
 
 def _ended(task: "asyncio.Task[None]") -> None:

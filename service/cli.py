@@ -28,7 +28,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
+@click.option("--nodes", type=click.Choice([1, 3, 5]), default=3, show_default=True, help="How many nodes.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="Of n1; n2 has the next.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="Of n1; 0: none.")
 @click.option(
@@ -79,6 +79,8 @@ def show_config() -> None:
         # QUORUM is checked and then not kept, so it is shown as it was given.
         value = getattr(settings, setting.field, os.environ.get(setting.env) or setting.default)
         text = ",".join(value) if isinstance(value, tuple) else without_password(str(value))
+        if setting.field == "cluster_secret" and text:
+            text = "(set)"
         origin = "" if os.environ.get(setting.env) else "  (default)"
         click.echo(f"{click.style(setting.env, bold=True)}={text}{origin}")
         click.echo(f"    {setting.unit}; takes {setting.accepts}")

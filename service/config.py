@@ -157,6 +157,46 @@ SETTINGS: tuple[Setting, ...] = (
         "0-68719476736",
         "Keys and values held by the near cache, without the interpreter's own overhead (about 250 bytes an entry).",
     ),
+    Setting(
+        "SIMPUL_CLUSTER_SECRET",
+        "cluster_secret",
+        str,
+        "",
+        "text",
+        "empty, or 16-256 printable ASCII characters without spaces; the same on every node",
+        "What nodes prove to each other with every message. Without it, messages between nodes are accepted from "
+        "loopback addresses only. Whoever knows it can decide for the whole cluster; over http it can be read on the "
+        "network.",
+    ),
+    Setting(
+        "SIMPUL_HEARTBEAT_MS",
+        "heartbeat_ms",
+        int,
+        "150",
+        "ms",
+        "30-10000",
+        "How often a leader asserts itself. Halving it doubles the requests of idle nodes. The same on every node.",
+    ),
+    Setting(
+        "SIMPUL_ELECTION_MS",
+        "election_ms",
+        int,
+        "1000",
+        "ms",
+        "200-60000",
+        "A leader silent for this long (to twice as long, at random) is replaced; at least 5 heartbeats. Lower than "
+        "the worst stall of a machine or its disk, it deposes healthy leaders. The same on every node.",
+    ),
+    Setting(
+        "SIMPUL_DISK_HUNG_MS",
+        "disk_hung_ms",
+        int,
+        "5000",
+        "ms",
+        "500-600000",
+        "A disk that has not answered a write of the Raft log for this long is given up and the node ends. A leader "
+        "steps down earlier, after SIMPUL_ELECTION_MS.",
+    ),
     Setting("SIMPUL_LOG_LEVEL", "log_level", str, "info", "level", "debug, info, warning, error", "Lines to print."),
     Setting(
         "SIMPUL_LOG_COLOUR",
@@ -188,6 +228,10 @@ class Config:
     outcome_keep_ms: int
     near_entries_max: int
     near_bytes_max: int
+    cluster_secret: str
+    heartbeat_ms: int
+    election_ms: int
+    disk_hung_ms: int
     log_level: str
     log_colour: str
 
@@ -198,6 +242,7 @@ class Config:
 
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECRET = re.compile(r"[!-~]{16,256}")
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_colour": ("auto", "always", "never"),
@@ -217,6 +262,7 @@ def load(env: Mapping[str, str] | None = None) -> Config:
     quorum = values.pop("quorum")
     config = Config(**values)
     _check_quorum(quorum, len(config.members))
+    _check_raft(config)
     return config
 
 
@@ -231,6 +277,8 @@ def _parse(setting: Setting, text: str) -> Any:
         return _check_url(setting, text)
     if setting.field == "redis_url" and _split_url(setting, text).scheme not in ("redis", "rediss", "unix"):
         raise _refusal(setting, text)
+    if setting.field == "cluster_secret" and text and not _SECRET.fullmatch(text):
+        raise ConfigError(f"{setting.env} (not shown) cannot be used: it takes {setting.accepts}.")
     if setting.field in _CHOICES and text not in _CHOICES[setting.field]:
         raise _refusal(setting, text)
     return text
@@ -267,6 +315,19 @@ def _check_quorum(quorum: int, members: int) -> None:
         raise ConfigError(
             f"QUORUM={quorum} is not the majority of {members} members ({majority}): a smaller one would let two "
             f"halves of a split cluster decide. Leave QUORUM unset, or correct PEERS."
+        )
+
+
+def _check_raft(config: Config) -> None:
+    if len(config.members) not in (1, 3, 5):
+        raise ConfigError(
+            f"PEERS and SELF_URL name {len(config.members)} nodes ({', '.join(config.members)}): a cluster has 1, 3 or "
+            f"5. An even number survives no more failures than one fewer. Correct PEERS on every node."
+        )
+    if config.election_ms < 5 * config.heartbeat_ms:
+        raise ConfigError(
+            f"SIMPUL_ELECTION_MS={config.election_ms} is less than 5 times SIMPUL_HEARTBEAT_MS={config.heartbeat_ms}: "
+            f"two lost packets would depose a healthy leader. Raise the one or lower the other."
         )
 
 

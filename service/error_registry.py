@@ -563,6 +563,132 @@ class FenceStale(SimpulError):
         super().__init__(seen=seen, fence=fence, **shown)
 
 
+class NotCommitted(SimpulError):
+    """The decision was not taken."""
+
+    code = "not_committed"
+    status = 503
+    title = "The decision was not taken"
+    detail_template = (
+        'The command is certainly not in the log: {reason}.'
+    )
+    action = (
+        'Send it again after Retry-After; if it lasts, see GET /raft/state: a majority of the nodes must run and reach each other.'
+    )
+    retry = "later"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class DecisionUnknown(SimpulError):
+    """The decision may or may not have been taken."""
+
+    code = "decision_unknown"
+    status = 504
+    title = "The decision may or may not have been taken"
+    detail_template = (
+        'The command was handed to a leader, but {reason}. It may yet be committed.'
+    )
+    action = (
+        'Send it again with the same request_id, which never applies it twice.'
+    )
+    retry = "same-id"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class DiskNotRegistered(SimpulError):
+    """The node is not registered with this disk."""
+
+    code = "disk_not_registered"
+    status = 409
+    title = "The node is not registered with this disk"
+    detail_template = (
+        '{url} is not registered with disk {lost}. Nothing was changed.'
+    )
+    action = (
+        'Read url and disk from GET /cluster. If the disk was declared lost already, start the node.'
+    )
+    retry = "no"
+
+    def __init__(self, *, url: Any, lost: Any, **shown: Any) -> None:
+        super().__init__(url=url, lost=lost, **shown)
+
+
+class RaftForbidden(SimpulError):
+    """This endpoint is for the nodes of the cluster only."""
+
+    code = "raft_forbidden"
+    status = 403
+    title = "This endpoint is for the nodes of the cluster only"
+    detail_template = (
+        '{path} was refused: {reason}.'
+    )
+    action = (
+        'Give every node the same SIMPUL_CLUSTER_SECRET. Without one, nodes are heard from a loopback address only.'
+    )
+    retry = "no"
+
+    def __init__(self, *, path: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(path=path, reason=reason, **shown)
+
+
+class RaftMessageInvalid(SimpulError):
+    """Not a message between nodes."""
+
+    code = "raft_message_invalid"
+    status = 400
+    title = "Not a message between nodes"
+    detail_template = (
+        'The body cannot be used: {reason}.'
+    )
+    action = (
+        'Nothing but another node should call this; if one did, run the same version on all nodes.'
+    )
+    retry = "no"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class RaftStranger(SimpulError):
+    """The sender is not a member of this node's cluster."""
+
+    code = "raft_stranger"
+    status = 409
+    title = "The sender is not a member of this node's cluster"
+    detail_template = (
+        'A message from {sender} was refused: {reason}.'
+    )
+    action = (
+        'Give every node the same CLUSTER_NAME and PEERS, and to each its own SELF_URL as the others have it in PEERS.'
+    )
+    retry = "no"
+
+    def __init__(self, *, sender: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(sender=sender, reason=reason, **shown)
+
+
+class RaftDiskReplaced(SimpulError):
+    """A known node came back with another disk."""
+
+    code = "raft_disk_replaced"
+    status = 409
+    title = "A known node came back with another disk"
+    detail_template = (
+        '{sender} has disk {disk}, but this cluster knows it with disk {known}: it may have lost votes and entries it had promised to keep.'
+    )
+    action = (
+        'Give it back its own SIMPUL_DATA folder. If that is gone for good, follow docs/explanation/raft-operation.md, A lost disk.'
+    )
+    retry = "no"
+
+    def __init__(self, *, sender: Any, disk: Any, known: Any, **shown: Any) -> None:
+        super().__init__(sender=sender, disk=disk, known=known, **shown)
+
+
 class InternalError(SimpulError):
     """A defect in Simpul."""
 
@@ -613,5 +739,12 @@ BY_CODE: dict[str, type[SimpulError]] = {
     OutcomeUnknown.code: OutcomeUnknown,
     FenceMissing.code: FenceMissing,
     FenceStale.code: FenceStale,
+    NotCommitted.code: NotCommitted,
+    DecisionUnknown.code: DecisionUnknown,
+    DiskNotRegistered.code: DiskNotRegistered,
+    RaftForbidden.code: RaftForbidden,
+    RaftMessageInvalid.code: RaftMessageInvalid,
+    RaftStranger.code: RaftStranger,
+    RaftDiskReplaced.code: RaftDiskReplaced,
     InternalError.code: InternalError,
 }

@@ -16,6 +16,7 @@ from service import background, logs
 from service.cache import Caches, NearCache
 from service.config import Config, ConfigError
 from service.decisions.generation import Generation
+from service.decisions.member import Member
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -23,6 +24,7 @@ from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
 from service.queue import Queues
+from service.raft.errors import RaftError
 from service.store.bundle import shipped
 from service.store.link import Link
 from service.store.scripts import Scripts
@@ -71,6 +73,7 @@ def assemble(config: Config) -> Context:
     return Context(
         config=config,
         generation=generation,
+        member=Member(config),
         link=link,
         subscriber=subscriber,
         scripts=scripts,
@@ -87,11 +90,13 @@ def application(context: Context) -> Application:
     async def lifetime() -> AsyncIterator[None]:
         context.link.start()
         context.subscriber.start()
+        context.member.start()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
         finally:
             await background.stop(lag)
+            await context.member.stop()
             await context.subscriber.stop()
             await context.link.stop()
 
@@ -124,6 +129,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        # First, while the others can still answer: they need no election then.
+        await self._context.member.hand_over()
         self._context.wakeups.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")
@@ -162,7 +169,11 @@ def run(config: Config) -> int:
     logs.configure(config)
     _check_data_folder(config)
     bound = _bound_socket(config)
-    context = assemble(config)
+    try:
+        context = assemble(config)
+    except RaftError as error:
+        bound.close()
+        raise ConfigError(f"{config.node_id} does not start: {error}") from error
     log.info("%s listens on %s:%d", config.node_id, config.host, config.http_port)
     app = application(context)
     server = _Server(

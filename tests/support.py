@@ -172,9 +172,12 @@ def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str
 class NodeProcess:
     """One real node."""
 
+    command: tuple[str, ...] = (sys.executable, "-W", "error", "-m", "service.cli", "node")
+
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
+        self.name = env.get("NODE_ID", "n1")
         self.port = int(env.get("HTTP_PORT") or free_port())
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = env.get("SELF_URL", f"http://127.0.0.1:{self.port}")
         self.log = folder / f"{env.get('NODE_ID', 'n1')}.log"
         folder.mkdir(parents=True, exist_ok=True)
         self._env = {
@@ -187,11 +190,13 @@ class NodeProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, ready: bool = True) -> "NodeProcess":
+    def spawn(self) -> None:
+        """Start it without waiting for anything."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "service.cli", "node"], env=self._env, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self.command, env=self._env, stdout=log, stderr=log)
+
+    def start(self, *, ready: bool = True) -> "NodeProcess":
+        self.spawn()
         path = "/readyz" if ready else "/livez"
         wait_until(lambda: self._is(path), f"{path} of {self.url}; see {self.log}: {self.log.read_text()[-2000:]}")
         return self
@@ -228,11 +233,18 @@ class NodeProcess:
 
 @contextmanager
 def cluster(folder: Path, redis_url: str, nodes: int = 3, **env: str) -> Iterator[list[NodeProcess]]:
-    """Nodes n1... that know each other."""
+    """Nodes n1... that know each other: 1, 3 or 5."""
     ports = [free_port() for _ in range(nodes)]
     peers = ",".join(f"http://127.0.0.1:{port}" for port in ports)
     made = [
-        NodeProcess(folder, redis_url, NODE_ID=f"n{number}", HTTP_PORT=str(port), PEERS=peers, **env)
+        NodeProcess(
+            folder,
+            redis_url,
+            NODE_ID=f"n{number}",
+            HTTP_PORT=str(port),
+            PEERS=peers,
+            **{"METRICS_PORT": str(free_port()), **env},
+        )
         for number, port in enumerate(ports, 1)
     ]
     try:

@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.error_registry import MethodNotAllowed, NotFound
 from service.errors import SimpulError
-from service.http import cache, lock, queue
+from service.http import cache, cluster, lock, queue, raft
 from service.http.context import Context
 from service.http.hot import HotEndpoint, unforeseen
 from service.http.openapi import document
 from service.http.pages import PAGES, refuse, routes
 
-OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS)
+OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS, *cluster.OPERATIONS)
 
 Lifetime = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -30,6 +30,8 @@ class Application(Starlette):
     def __init__(self, context: Context, lifetime: Lifetime) -> None:
         self.hot = {operation.path: HotEndpoint(operation, context) for operation in OPERATIONS}
 
+        self.between_nodes = raft.endpoints(context.member)
+
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             async with lifetime():
@@ -39,6 +41,8 @@ class Application(Starlette):
             routes=[
                 # For every method: a GET meant as a POST must not show the state of a lock named "acquire".
                 *(Route(path, endpoint) for path, endpoint in self.hot.items()),
+                # Routed as well, so that other methods than POST are answered 405.
+                *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.between_nodes.items()),
                 *routes(context, msgspec.json.encode(document(OPERATIONS, PAGES))),
             ],
             exception_handlers={SimpulError: _refused, HTTPException: _not_routed, Exception: _defect},
@@ -48,7 +52,7 @@ class Application(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self.hot.get(scope["path"])
+            endpoint = self.hot.get(scope["path"]) or self.between_nodes.get(scope["path"])
             if endpoint is not None:
                 await endpoint(scope, receive, send)
                 return

@@ -18,11 +18,11 @@ class ClientGone(Exception):
     """The client closed its connection; there is nobody to answer."""
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, limit_bytes: int = BODY_BYTES_MAX) -> bytes:
     """The whole body, or as much of it as shows that it is over the limit. Raises ClientGone."""
     chunks: list[bytes] = []
     size = 0
-    while size <= BODY_BYTES_MAX:
+    while size <= limit_bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from service.cache import Caches, NearCache
 from service.config import Config
 from service.decisions.generation import Generation
+from service.decisions.member import Member
 from service.histogram import LatencyHistogram
 from service.lock import Locks
 from service.queue import Queues
@@ -29,6 +30,7 @@ class Traffic:
 class Context:
     config: Config
     generation: Generation
+    member: Member
     link: Link
     subscriber: Subscriber
     scripts: Scripts

@@ -1,13 +1,14 @@
 """The node in Prometheus text: read from the counters that the hot path keeps as plain integers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.histogram import BOUNDS_S, LatencyHistogram
+from service.http import raft_metrics
 from service.http.context import Context
+from service.http.histograms import histograms as _histograms
 
 
 class NodeCollector(Collector):
@@ -36,6 +37,7 @@ class NodeCollector(Collector):
         yield answers
         yield from self._gauges()
         yield from self._counters()
+        yield from raft_metrics.of(context.member)
 
     def _gauges(self) -> Iterator[Metric]:
         context = self._context
@@ -69,15 +71,3 @@ def registry(context: Context) -> CollectorRegistry:
     ProcessCollector(registry=made)
     GCCollector(registry=made)
     return made
-
-
-def _histograms(name: str, about: str, label: str, found: Mapping[str, LatencyHistogram]) -> Metric:
-    family = HistogramMetricFamily(name, about, labels=[label])
-    for value, histogram in list(found.items()):
-        total = 0
-        buckets = []
-        for bound, number in zip((*map(str, BOUNDS_S), "+Inf"), list(histogram.counts), strict=True):
-            total += number
-            buckets.append((bound, float(total)))
-        family.add_metric([value], buckets, histogram.sum_s)
-    return family

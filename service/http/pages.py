@@ -1,5 +1,6 @@
 """Everything that is read with GET: state of locks and topics, the node's health, its scripts, the API document."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -12,8 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.decisions import leadership
+from service.decisions.leadership import Leadership
 from service.error_registry import BY_CODE, FenceStale, FieldInvalid, NotFound, PathNotUnicode, StoreUnavailable
 from service.errors import SimpulError
+from service.http import cluster
+from service.http.cluster import ClusterState
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.problem import problem
@@ -43,19 +47,11 @@ class ScriptsPage(msgspec.Struct):
     scripts: dict[str, ScriptLine]
 
 
-class Peer(msgspec.Struct, rename={"is_self": "self"}):
-    is_self: bool
+class RaftState(Leadership):
+    """`leader` and `leader_url` are null while no leader is known."""
 
-
-class RaftState(msgspec.Struct):
-    node: str
-    role: Literal["leader", "follower", "candidate"]
-    term: int
-    leader: str
-    leader_url: str
     generation: int
     script_set: str
-    peers: dict[str, Peer]
 
 
 class Explanation(msgspec.Struct):
@@ -107,11 +103,15 @@ async def _scripts(context: Context, _: Request) -> ScriptsPage:
 
 
 async def _raft_state(context: Context, _: Request) -> RaftState:
-    config = context.config
-    role, term, leader_url = leadership.configured(config)
-    peers = {url: Peer(url == config.self_url) for url in config.members}
-    script_set = context.scripts.script_set.version
-    return RaftState(config.node_id, role, term, leader_url, leader_url, context.generation.number, script_set, peers)
+    return RaftState(
+        **msgspec.structs.asdict(leadership.of(context.member, asyncio.get_running_loop().time())),
+        generation=context.generation.number,
+        script_set=context.scripts.script_set.version,
+    )
+
+
+async def _cluster(context: Context, _: Request) -> ClusterState:
+    return cluster.state_of(context)
 
 
 async def _explain(_: Context, request: Request) -> Explanation:
@@ -130,6 +130,7 @@ PAGES = (
     Page("/metrics", "Prometheus text.", "text/plain", None),
     Page("/scripts", "The script set of this node, and the fence it works with.", ScriptsPage, _scripts),
     Page("/raft/state", "Role, term and leader as this node knows them.", RaftState, _raft_state),
+    Page("/cluster", "What the cluster has decided, as this node has it.", ClusterState, _cluster),
     Page("/problems/{code}", "What an error code means and what to do.", Explanation, _explain, (NotFound,)),
     Page("/openapi.json", "This document.", "application/json", None),
 )

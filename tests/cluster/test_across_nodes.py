@@ -13,7 +13,7 @@ from tests.support import NodeProcess, RedisServer, cluster, redis_server, wait_
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, NodeProcess, NodeProcess]]:
     folder = tmp_path_factory.mktemp("pair")
-    with redis_server(folder / "redis") as server, cluster(folder, server.url, nodes=2) as (one, two):
+    with redis_server(folder / "redis") as server, cluster(folder, server.url, nodes=3) as (one, two, _):
         yield server, one, two
 
 

@@ -85,7 +85,7 @@ def test_the_tail_lost_by_a_restart_without_a_fresh_aof_does_not_repeat_tokens(
 
 
 def test_versions_rise_across_a_loss_and_near_caches_are_emptied(tmp_path: Path, server: RedisServer) -> None:
-    with cluster(tmp_path, server.url, nodes=2) as (one, two):
+    with cluster(tmp_path, server.url, nodes=3) as (one, two, _):
         before = one.post("/cache/put", {"key": "k", "value": "old"}).json["version"]
         for _ in range(2):
             two.post("/cache/get", {"key": "k"})

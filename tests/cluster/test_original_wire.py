@@ -5,23 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import NodeProcess, call, cluster, free_port, redis_server
+from tests.support import NodeProcess, call, cluster, redis_server, wait_until
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NodeProcess]]:
     folder = tmp_path_factory.mktemp("wire")
-    metrics_port = str(free_port())
     with (
         redis_server(folder / "redis") as server,
-        cluster(folder, server.url, nodes=2, QUORUM="2", CLUSTER_NAME="original") as nodes,
+        cluster(folder, server.url, nodes=3, QUORUM="2", CLUSTER_NAME="original") as nodes,
     ):
-        third = NodeProcess(folder, server.url, NODE_ID="n3", CLUSTER_NAME="original", METRICS_PORT=metrics_port)
-        third.start()
-        try:
-            yield [*nodes, third]
-        finally:
-            third.stop()
+        yield nodes
 
 
 def test_publish_consume_ack_through_three_different_nodes(nodes: list[NodeProcess]) -> None:
@@ -65,8 +59,9 @@ def test_health_names_the_node(nodes: list[NodeProcess]) -> None:
 
 
 def test_raft_state_has_role_term_and_leader_and_one_node_leads(nodes: list[NodeProcess]) -> None:
-    states = [node.get("/raft/state").json for node in nodes[:2]]
-    assert {state["role"] for state in states} == {"leader", "follower"}
+    wait_until(lambda: all(node.get("/raft/state").json["leader"] for node in nodes), "a leader")
+    states = [node.get("/raft/state").json for node in nodes]
+    assert sorted(state["role"] for state in states) == ["follower", "follower", "leader"]
     assert {state["leader"] for state in states} == {state["leader_url"] for state in states}
     assert len({state["leader"] for state in states}) == 1
     assert all(isinstance(state["term"], int) for state in states)

@@ -1,0 +1,1 @@
+"""Proof of the Raft core: simulator, mutants, scenarios, transcripts."""

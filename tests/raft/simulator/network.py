@@ -1,0 +1,95 @@
+"""A network that loses, repeats, delays, reorders and cuts, each direction of each pair on its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from service.raft.messages import InstallSnapshot, Message, NodeId, TimeoutNow, VoteReply
+from tests.raft.simulator.scheduler import MS, Scheduler
+
+OVERHEARD_MESSAGES = 600
+"""How many messages back a replay reaches: some ten elections."""
+
+
+RARE = (InstallSnapshot, VoteReply, TimeoutNow)
+"""Kinds remembered apart, or heartbeats would crowd them out of every replay."""
+
+
+@dataclass(slots=True)
+class Weather:
+    """How bad the network is at present; probabilities in [0, 1]."""
+
+    drop: float = 0.0
+    duplicate: float = 0.0
+    straggle: float = 0.0
+    """Chance of a delay long enough to meet a message in another term."""
+    delay_us: tuple[int, int] = (1 * MS, 8 * MS)
+
+
+class Network:
+    """Carries messages between members. Independent random delays reorder them."""
+
+    def __init__(self, scheduler: Scheduler, random: Random, deliver: Callable[[Message], None]) -> None:
+        self.weather = Weather()
+        self.cuts: dict[tuple[NodeId, NodeId], int] = {}
+        self.permanent: set[tuple[NodeId, NodeId]] = set()
+        self._scheduler = scheduler
+        self._random = random
+        self._deliver = deliver
+        self._overheard: deque[Message] = deque(maxlen=OVERHEARD_MESSAGES)
+        self._rare: deque[Message] = deque(maxlen=OVERHEARD_MESSAGES // 10)
+
+    def send(self, message: Message) -> None:
+        """Accept a message and let fate decide how often and when it arrives."""
+        (self._rare if isinstance(message, RARE) else self._overheard).append(message)
+        link = (message.sender, message.to)
+        random, weather = self._random, self.weather
+        if link in self.permanent or self.cuts.get(link) or random.random() < weather.drop:
+            return
+        self._scheduler.after(self._delay(), self._arrive, message)
+        if weather.duplicate and random.random() < weather.duplicate:
+            self._scheduler.after(self._delay(), self._arrive, message)
+
+    def _delay(self) -> int:
+        low, high = self.weather.delay_us
+        if self.weather.straggle and self._random.random() < self.weather.straggle:
+            return self._random.randrange(200 * MS, 3000 * MS)
+        return self._random.randrange(low, high)
+
+    def _arrive(self, message: Message) -> None:
+        # A cut made while the message travelled loses it too.
+        link = (message.sender, message.to)
+        if link not in self.permanent and not self.cuts.get(link):
+            self._deliver(message)
+
+    def cut(self, links: list[tuple[NodeId, NodeId]], lasts_us: int) -> None:
+        """Block the given directions for a while; overlapping cuts add up."""
+        for link in links:
+            self.cuts[link] = self.cuts.get(link, 0) + 1
+        self._scheduler.after(lasts_us, self._uncut, links)
+
+    def _uncut(self, links: list[tuple[NodeId, NodeId]]) -> None:
+        for link in links:
+            # After heal() there is nothing left to undo.
+            if self.cuts.get(link):
+                self.cuts[link] -= 1
+
+    def replay(self, count: int) -> None:
+        """Deliver some old messages once more: an asynchronous network may hold a copy for any time."""
+        for number in range(count):
+            memory = self._rare if number % 4 == 0 else self._overheard
+            if memory:
+                delay = self._random.randrange(1 * MS, 400 * MS)
+                self._scheduler.after(delay, self._arrive, self._random.choice(memory))
+
+    def heal(self) -> None:
+        """End every cut and the bad weather."""
+        self.cuts.clear()
+        self.weather = Weather()
+
+    def connected(self, one: NodeId, other: NodeId) -> bool:
+        """True if nothing permanent blocks either direction."""
+        return (one, other) not in self.permanent and (other, one) not in self.permanent
