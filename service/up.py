@@ -199,7 +199,8 @@ def _node_settings(options: Options, host: str, number: int, redis_url: str | No
         "PEERS": ",".join(_node_url(options, host, peer) for peer in numbers if peer != number),
         "QUORUM": "0",
         "REDIS_URL": redis_url or "",
-        "SIMPUL_DATA": str(options.data / f"n{number}"),
+        # A Raft log belongs to its members' URLs: the same folder on other ports is another cluster of nodes.
+        "SIMPUL_DATA": str(options.data / f"nodes-{options.nodes}-from-{options.port}" / f"n{number}"),
     }
 
 

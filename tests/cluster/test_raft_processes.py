@@ -278,7 +278,7 @@ def test_damage_is_named_and_the_node_does_not_start(tmp_path: Path, nodes: list
     file.write_bytes(content)
     said = start_in_vain(damaged)
     assert "of table entries does not match its CRC" in said
-    assert len(said.splitlines()) == 1
+    assert "does not start" in said
 
 
 def test_other_members_than_before_are_refused(tmp_path: Path, nodes: list[NodeProcess]) -> None:

@@ -32,6 +32,8 @@ OTHER_WORDS = {
     *("parse_hold", "redis_now_ms"),
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
+    # fields of the Raft core's own configuration
+    *("election_ticks", "snapshot_retry_ticks", "trailing_entries"),
     # variables of the compose file
     "SIMPUL_REDIS_IMAGE",
 }

@@ -105,8 +105,11 @@ def test_only_the_majority_is_a_quorum(members: int, majority: int) -> None:
 def test_bounds_that_are_documented_are_accepted(setting: Setting) -> None:
     env, accepts = setting.env, setting.accepts
     bounds = accepts.split("-") if accepts.replace("-", "").isdigit() else []
-    for bound in bounds:
-        load({env: bound})
+    # Far enough apart for each bound of either: one must be five times the other.
+    together = {"SIMPUL_HEARTBEAT_MS": "SIMPUL_ELECTION_MS", "SIMPUL_ELECTION_MS": "SIMPUL_HEARTBEAT_MS"}
+    other = {one.env: one for one in SETTINGS}.get(together.get(env, ""))
+    for at, bound in enumerate(bounds):
+        load({env: bound, **({other.env: other.accepts.split("-")[at]} if other else {})})
 
 
 def test_every_setting_is_a_field_and_every_field_a_setting() -> None:
