@@ -64,7 +64,7 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
 
 
 def _range(name: str, about: dict[str, Any]) -> str:
-    if name in ("data", "value"):
+    if name in ("data", "value") and "type" not in about:
         return f"up to {limits.PAYLOAD_BYTES_MAX} bytes"
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))

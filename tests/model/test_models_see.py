@@ -45,5 +45,11 @@ ALL = {one.rule: one for one in (*mutants_lock.MUTANTS, *mutants_queue.MUTANTS, 
 def test_a_model_sees_the_rule_that_is_missing(
     machine: type[World], mutant: Mutant, servers: dict[str, RedisServer], tmp_path: Path
 ) -> None:
-    with pytest.raises((AssertionError, ExceptionGroup)):
-        explore(machine, servers[DEFAULT_FLAVOUR], examples_max=120, script_set=mutated(mutant, tmp_path))
+    script_set = mutated(mutant, tmp_path)
+    # The lives are the same in every run, but what a life meets hangs on real milliseconds too: few nearly always do.
+    for examples_max in (120, 1_000):
+        try:
+            explore(machine, servers[DEFAULT_FLAVOUR], examples_max=examples_max, script_set=script_set)
+        except (AssertionError, ExceptionGroup):
+            return
+    pytest.fail(f"no life noticed that a rule is missing: {mutant.rule}")

@@ -53,7 +53,7 @@ def test_a_trace_does_not_depend_on_the_hash_seed_of_the_process() -> None:
     root = Path(__file__).parents[2]
     outputs = []
     for hash_seed in ("1", "2"):
-        result = subprocess.run(  # noqa: S603 - our own interpreter, our own program
+        result = subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             cwd=root,

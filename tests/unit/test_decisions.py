@@ -113,5 +113,5 @@ def test_a_setting_out_of_its_range_is_refused(name: str, value: int) -> None:
 
 
 def test_a_command_of_a_newer_version_is_not_skipped() -> None:
-    with pytest.raises(UnknownCommand, match="entry 7 .*upgrade this node"):
+    with pytest.raises(UnknownCommand, match=r"entry 7 .*upgrade this node"):
         DecisionMachine().apply(7, b"\x92\xa1r\x91\xaaunheard_of")
