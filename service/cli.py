@@ -28,7 +28,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--nodes", type=click.Choice([1, 3, 5]), default=3, show_default=True, help="How many nodes.")
+@click.option("--nodes", type=click.Choice(["1", "3", "5"]), default="3", show_default=True, help="How many nodes.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="Of n1; n2 has the next.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), default=9001, show_default=True, help="Of n1; 0: none.")
 @click.option(
@@ -48,12 +48,12 @@ def cli() -> None:
     help="Of the embedded Valkey: what a power failure may lose. See docs/explanation/durability.md.",
 )
 def up(
-    *, nodes: int, port: int, metrics_port: int, data: Path, redis_url: str | None, valkey_port: int, appendfsync: str
+    *, nodes: str, port: int, metrics_port: int, data: Path, redis_url: str | None, valkey_port: int, appendfsync: str
 ) -> None:
     """Run a development cluster in the foreground: Valkey and a few nodes on this machine."""
     from service import up as development  # noqa: PLC0415
 
-    options = development.Options(nodes, port, metrics_port, data, redis_url, valkey_port, appendfsync)
+    options = development.Options(int(nodes), port, metrics_port, data, redis_url, valkey_port, appendfsync)
     try:
         sys.exit(development.run(options))
     except development.UpError as error:

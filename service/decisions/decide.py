@@ -100,7 +100,21 @@ class Decisions:
             return outcome
         if state.leader is None:
             raise NotLeader(None)
-        return await self._forwarder(state.leader).propose(data)
+        return await self._forward(state.leader, data)
+
+    async def _forward(self, leader: NodeId, data: bytes) -> Outcome:
+        """Ask the leader, but no longer than it leads: one that hangs keeps its connections open."""
+        asked = asyncio.ensure_future(self._forwarder(leader).propose(data))
+        try:
+            while not asked.done() and self._runner.soft_state.leader == leader:
+                changed = asyncio.ensure_future(self._runner.changed())
+                await asyncio.wait((asked, changed), return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+            if asked.done():
+                return asked.result()
+            raise Unknown(f"the leader {leader} lost its office before it answered")
+        finally:
+            asked.cancel()
 
     def _forwarder(self, leader: NodeId) -> _Forwarder:
         forwarder = self._forwarders.get(leader)

@@ -136,6 +136,10 @@ def _get(page: Page) -> dict[str, Any]:
         "tags": [page.path.split("/")[1].removesuffix(".json")],
         "responses": _responses(ok, errors),
     }
+    if page.choice is not None:
+        name, accepted = page.choice
+        schema = {"enum": list(accepted), "default": accepted[0]}
+        described["parameters"] = [{"name": name, "in": "query", "required": False, "schema": schema}]
     if "{" in page.path:
         name = page.path.split("{")[1].rstrip("}")
         described["parameters"] = [

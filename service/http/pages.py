@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from service.decisions import leadership
 from service.decisions.leadership import Leadership
-from service.error_registry import BY_CODE, FieldInvalid, NotFound, PathNotUnicode, StoreUnavailable
+from service.error_registry import BY_CODE, FieldInvalid, NotCommitted, NotFound, PathNotUnicode, StoreUnavailable
 from service.errors import SimpulError
 from service.http import cluster
 from service.http.cluster import ClusterState
@@ -71,6 +71,8 @@ class Page(NamedTuple):
     reply: type[msgspec.Struct] | str
     read: Callable[[Context, Request], Awaitable[msgspec.Struct]] | None
     errors: tuple[type[SimpulError], ...] = ()
+    choice: tuple[str, tuple[str, ...]] | None = None
+    """A query parameter and what it takes, its default first."""
 
 
 async def _lock(context: Context, request: Request) -> LockState:
@@ -107,7 +109,12 @@ async def _raft_state(context: Context, _: Request) -> RaftState:
     )
 
 
-async def _cluster(context: Context, _: Request) -> ClusterState:
+async def _cluster(context: Context, request: Request) -> ClusterState:
+    consistency = request.query_params.get("consistency", "local")
+    if consistency not in ("local", "strong"):
+        raise FieldInvalid(field="consistency", reason="must be local or strong")
+    if consistency == "strong":
+        await context.member.decisions.confirm_read()
     return cluster.state_of(context)
 
 
@@ -127,7 +134,14 @@ PAGES = (
     Page("/metrics", "Prometheus text.", "text/plain", None),
     Page("/scripts", "The script set of this node, and the fence it works with.", ScriptsPage, _scripts),
     Page("/raft/state", "Role, term and leader as this node knows them.", RaftState, _raft_state),
-    Page("/cluster", "What the cluster has decided, as this node has it.", ClusterState, _cluster),
+    Page(
+        "/cluster",
+        "What the cluster has decided, as this node has it; `strong` waits until that is everything decided before.",
+        ClusterState,
+        _cluster,
+        (FieldInvalid, NotCommitted),
+        ("consistency", ("local", "strong")),
+    ),
     Page("/problems/{code}", "What an error code means and what to do.", Explanation, _explain, (NotFound,)),
     Page("/openapi.json", "This document.", "application/json", None),
 )

@@ -46,15 +46,23 @@ class Chronicle:
         self._node = node
         self._tick_ms = tick_ms
         self._name_of = name_of
+        self._is_searching = False
 
     def heard(self, event: Event) -> None:
         """Log it, count it, keep it."""
         line = describe(self._name_of(self._node), self._with_names(event), self._tick_ms)
         self.counts[type(event).__name__] += 1
-        is_news = isinstance(event, BecameLeader | SteppedDown | FollowsLeader)
-        log.log(logging.INFO if is_news else logging.DEBUG, "%s", line)
+        log.log(logging.INFO if self._is_news(event) else logging.DEBUG, "%s", line)
         if not isinstance(event, _ROUTINE):
             self.history.append(Moment(int(time.time() * 1000), event.term, line))
+
+    def _is_news(self, event: Event) -> bool:
+        """True for what an operator must see: who leads, who stopped, and the first question after a silence."""
+        was_searching = self._is_searching
+        self._is_searching = isinstance(event, StartedPreVote | StartedElection | SteppedDown)
+        if isinstance(event, StartedPreVote):
+            return not was_searching
+        return isinstance(event, BecameLeader | FollowsLeader) or (isinstance(event, SteppedDown) and event.was_leader)
 
     @property
     def elections(self) -> int:

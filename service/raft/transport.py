@@ -30,8 +30,10 @@ from service.raft.messages import (
     InstallSnapshot,
     Message,
     NodeId,
+    PreVoteReply,
     ReadReply,
     ReadRequest,
+    VoteReply,
 )
 from service.raft.storage import Identity
 from service.raft.wire import Parcel, SnapshotChunk, WireError
@@ -70,7 +72,9 @@ _LANE_OF: dict[type, Lane] = {
     AppendReply: Lane.APPENDS,
     InstallSnapshot: Lane.SNAPSHOTS,
 }
-_NEWEST_WINS = (Heartbeat, HeartbeatReply)
+_NEWEST_WINS = (Heartbeat, HeartbeatReply, InstallSnapshot)
+_REPLIES = (PreVoteReply, VoteReply, AppendReply, HeartbeatReply, ReadReply)
+"""What may ride home in a response. A question may not: the asker of the request may be gone, and would not miss it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Outgoing:
         self._task: asyncio.Task[None] | None = None
 
     def put(self, message: Message) -> None:
-        """Queue a message; a heartbeat replaces the one before it, whose news it repeats."""
+        """Queue a message; a heartbeat or snapshot replaces the one before it, whose news it repeats."""
         queue = self._queue
         if queue and isinstance(message, _NEWEST_WINS) and type(queue[-1]) is type(message):
             queue.pop()
@@ -179,7 +183,7 @@ class Peer:
         for message in messages:
             lane = _LANE_OF.get(type(message), Lane.VOTES)
             way = lane if lane in self.parked else next(iter(self.parked), None)
-            if way is None or lane is Lane.SNAPSHOTS or isinstance(message, AppendRequest):
+            if way is None or not isinstance(message, _REPLIES):
                 self._lanes[lane].put(message)
             else:
                 home.setdefault(way, []).append(message)

@@ -66,8 +66,11 @@ def test_tokens_rise_when_all_nodes_and_an_empty_redis_start_again(tmp_path: Pat
     with cluster(tmp_path, server.url, nodes=1) as (node,):
         before = token(node)
     restart_empty(server)
-    with cluster(tmp_path, server.url, nodes=1) as (node,):
+    node.start()
+    try:
         assert token(node) > before
+    finally:
+        node.stop()
 
 
 def test_the_tail_lost_by_a_restart_without_a_fresh_aof_does_not_repeat_tokens(

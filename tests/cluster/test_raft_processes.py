@@ -96,6 +96,13 @@ def test_a_retried_decision_is_applied_once(lasting: list[NodeProcess]) -> None:
     assert (reused.status, reused.json["code"]) == (422, "request_id_reused")
 
 
+def test_a_strong_read_on_any_node_shows_what_was_decided_before_it(lasting: list[NodeProcess]) -> None:
+    for value in range(600, 612):
+        assert decide(lasting[value % 3], value).status == 200
+        seen = lasting[(value + 1) % 3].get("/cluster?consistency=strong").json
+        assert seen["settings"]["outcomes_kept"] == value
+
+
 def test_a_decision_that_breaks_a_rule_is_refused_on_every_node(lasting: list[NodeProcess]) -> None:
     for node in lasting:
         refusal = decide(node, 3)
@@ -279,6 +286,13 @@ def test_damage_is_named_and_the_node_does_not_start(tmp_path: Path, nodes: list
     said = start_in_vain(damaged)
     assert "of table entries does not match its CRC" in said
     assert len(said.splitlines()) == 1
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path: Path, redis_url: str) -> None:
+    with cluster(tmp_path, redis_url, nodes=1, CLUSTER_NAME="shared") as (node,):
+        second = NodeProcess(tmp_path, redis_url, NODE_ID="n1", CLUSTER_NAME="shared")
+        assert "in use by another process" in start_in_vain(second)
+        assert node.get("/readyz").status == 200
 
 
 def test_other_members_than_before_are_refused(tmp_path: Path, nodes: list[NodeProcess]) -> None:

@@ -144,7 +144,7 @@ def test_a_wrong_password_is_named(tmp_path: Path) -> None:
             wait_until(lambda: "uthentication" in node.get("/readyz").json["detail"], "the reason")
         finally:
             node.stop()
-        right = NodeProcess(tmp_path, f"redis://:secret@127.0.0.1:{server.port}/0")
+        right = NodeProcess(tmp_path, f"redis://:secret@127.0.0.1:{server.port}/0", HTTP_PORT=str(node.port))
         try:
             right.start()
             assert put(right).status == 200
