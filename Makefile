@@ -9,7 +9,7 @@ SETS := pyproject.toml constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports lua generate bench load clean
+.PHONY: help run test check lint types imports lua generate sim mutants bench load clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,13 @@ lua: $(VENV)/.run  ## luacheck over the flattened scripts
 
 generate: $(VENV)/.run  ## Make the files that repeat what others say (errors, reference pages, OpenAPI)
 	@$(BIN)/python -m service.generate
+
+SEEDS ?= 10000
+sim: $(VENV)/.test  ## The Raft simulator over SEEDS=10000 seeds; a failure prints the command that replays it
+	@$(BIN)/python -m tests.raft.simulator --seeds $(SEEDS) $(ARGS)
+
+mutants: $(VENV)/.test  ## Known Raft bugs, each put in and caught: the score table
+	@$(BIN)/python -m tests.raft.mutants
 
 bench: $(VENV)/.load  ## Requests per second of each endpoint against a bare Starlette echo, in one run
 	@$(BIN)/python -m loadtest.bench $(ARGS)
