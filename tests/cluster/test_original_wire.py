@@ -68,6 +68,8 @@ def test_raft_state_has_role_term_and_leader_and_one_node_leads(nodes: list[Node
 
 
 def test_metrics_are_on_the_api_port_and_on_metrics_port(nodes: list[NodeProcess]) -> None:
+    for node in nodes:
+        node.post("/cache/put", {"key": "measured", "value": 1})
     pages = [node.get("/metrics").body.decode() for node in nodes]
     port = nodes[2]._env["METRICS_PORT"]
     pages.append(call(f"http://127.0.0.1:{port}/metrics").body.decode())
