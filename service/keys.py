@@ -52,7 +52,6 @@ class Keys:
         self.partitions = tuple(Partition(cluster, number) for number in range(PARTITIONS))
         self.wake_channel = f"simpul:{cluster}:wake".encode()
         self.invalidate_channel = f"simpul:{cluster}:invalidate".encode()
-        self._cache_prefix_bytes = len(self.partitions[0].cache)
 
     def partition_of(self, name: bytes) -> Partition:
         """Names that share a non-empty `{tag}` share a partition, as in Redis Cluster."""
@@ -62,7 +61,3 @@ class Keys:
             if closed > opened + 1:
                 name = name[opened + 1 : closed]
         return self.partitions[crc32(name) % PARTITIONS]
-
-    def cache_name(self, key: bytes) -> bytes:
-        """The user's name of a cache entry, from its Redis key."""
-        return key[self._cache_prefix_bytes :]

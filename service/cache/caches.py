@@ -87,7 +87,7 @@ class Caches:
         return Found(msgspec.Raw(entry.value), True, entry.version, "redis")
 
     async def invalidate(self, request: InvalidateRequest) -> Invalidated:
-        """Remove keys. All keys of one partition go together; partitions go one by one.
+        """Remove keys. All keys of one partition go together; each partition on its own.
 
         Raises FieldMissing, FieldInvalid, RequestIdReused.
         """

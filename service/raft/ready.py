@@ -111,8 +111,3 @@ class Ready:
     soft_state: SoftState | None = None
     """Present when it changed."""
     events: tuple[Event, ...] = ()
-
-    @property
-    def must_sync(self) -> bool:
-        """True when there is something whose loss would break a promise; then the write needs its fsync."""
-        return self.write_ack is not None

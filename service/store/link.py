@@ -45,7 +45,6 @@ class Link:
         self._gate = gate
         self._multiplexer: Multiplexer | None = None
         self._refusal: SimpulError = StoreUnavailable(address=self.address, reason="not connected yet")
-        self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.incarnation: Incarnation | None = None
         self.connects = 0
@@ -83,11 +82,6 @@ class Link:
         """End the current connection: what it reaches is not what was admitted any more."""
         if self._multiplexer is not None:
             self._multiplexer.close(because)
-
-    async def wait_up(self) -> None:
-        while not self.is_up:
-            self._changed.clear()
-            await self._changed.wait()
 
     async def _run(self) -> None:
         backoff_s = BACKOFF_FIRST_S
@@ -134,7 +128,6 @@ class Link:
             self._multiplexer = None
             multiplexer.close("the node closed the connection")
             line.close()
-            self._changed.set()
 
     async def _identify(self, line: Line) -> Incarnation:
         async with asyncio.timeout(self._timeout_s):
@@ -150,4 +143,3 @@ class Link:
         self._multiplexer = multiplexer
         self.incarnation = found
         self.connects += 1
-        self._changed.set()

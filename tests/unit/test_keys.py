@@ -70,8 +70,3 @@ def test_a_tag_is_what_redis_cluster_takes_for_one(name: bytes, hashed: bytes) -
     from zlib import crc32
 
     assert KEYS.partition_of(name).number == crc32(hashed) % PARTITIONS
-
-
-def test_a_cache_key_gives_back_its_name() -> None:
-    for name in (b"a", b"with:colons", "{tag}ü".encode()):
-        assert KEYS.cache_name(KEYS.partition_of(name).cache + name) == name
