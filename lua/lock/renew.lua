@@ -6,6 +6,7 @@
 --   3 lock: the hold, a string (see lib/hold)
 --   4 readers: owners of shared holds by end of lease, a sorted set
 --   5 reader_holds: token and lease of each shared hold, a hash
+--   6 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -16,15 +17,21 @@
 -- Replies:
 --   OK ttl_ms: the lease runs for ttl_ms from now
 --   LOCK_LOST: this owner has no hold with this token
+--   LOCK_QUARANTINE left_ms: nor that, but Redis lost data, and with it maybe this hold: see lock.reattach
 -- Complexity: O(log h) with h shared holders
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
 --- @include lib/own_hold
 --- @include lib/last_reader
+--- @include lib/quarantine
 local lock, readers, reader_holds, owner, token, ttl_ms = KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6]
 local held_token, held_ttl_ms, is_exclusive, is_waited, now_ms = own_hold(lock, readers, reader_holds, owner)
 if held_token ~= token then
+  local left_ms = quarantine_left(KEYS[6]) or 0
+  if left_ms > 0 and tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736 then
+    return { LOCK_QUARANTINE, left_ms }
+  end
   return { LOCK_LOST }
 end
 -- Only now: a repeat must not call a lease renewed that has ended since.

@@ -1,0 +1,87 @@
+"""Whether this node may grant leases now, and how long ones: what lets the others reckon with it when it is silent.
+
+A node grants for `delegation_ms` after its last report that a leader answered, and no lease longer than it has announced
+(`CoverLeases`). So leases of a node that nobody hears have all ended delegation + announced length after it was heard
+last, whatever became of it.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from service import background
+from service.decisions.commands import CoverLeases
+from service.decisions.decide import Decisions
+from service.decisions.leases import Leases
+from service.decisions.machine import DecisionMachine
+from service.decisions.state import LEASE_COVER_MS_DEFAULT
+from service.error_registry import DecisionUnknown, LeaseNotCovered, NoDelegation, NotCommitted
+from service.limits import LEASE_MS_MAX
+
+_STEPS_MS = (LEASE_COVER_MS_DEFAULT, 10 * 60_000, 60 * 60_000, LEASE_MS_MAX)
+"""Announced in few, wide steps: each is a decision of the cluster, and makes the quarantine longer that a silent node
+causes."""
+ANNOUNCE_TIMEOUT_S = 2.0
+_ANNOUNCED_AT_MOST = 2
+"""Once more, should a shorter announcement that was under way have come first."""
+
+
+class Delegation:
+    def __init__(self, me: str, machine: DecisionMachine, decisions: Decisions, leases: Leases) -> None:
+        self._me = me
+        self._machine = machine
+        self._decisions = decisions
+        self._leases = leases
+        self._heard_at = monotonic()
+        self._is_lowering = False
+        self.ends_at = 0.0
+        """Of this process's monotonic clock: nothing is granted after it."""
+
+    def extend(self, sent_at: float, delegation_ms: int) -> None:
+        """A leader answered the report sent at `sent_at`."""
+        self._heard_at = max(self._heard_at, sent_at)
+        self.ends_at = max(self.ends_at, sent_at + delegation_ms / 1000)
+
+    def covers(self, ttl_ms: int) -> bool:
+        """The hot path's question: True when `obtain` would return at once."""
+        return monotonic() <= self.ends_at and (ttl_ms <= LEASE_COVER_MS_DEFAULT or ttl_ms <= self._announced_ms())
+
+    def check(self) -> None:
+        """Raises NoDelegation."""
+        now = monotonic()
+        if now > self.ends_at:
+            raise NoDelegation(silent_ms=round((now - self._heard_at) * 1000))
+
+    async def obtain(self, ttl_ms: int) -> None:
+        """Announce leases of this length, unless they are. Raises LeaseNotCovered, NoDelegation."""
+        self.check()
+        for _ in range(_ANNOUNCED_AT_MOST):
+            if ttl_ms > self._announced_ms():
+                await self._announce(next(step for step in _STEPS_MS if step >= ttl_ms))
+        if ttl_ms > self._announced_ms():
+            raise LeaseNotCovered(ttl_ms=ttl_ms, cap_ms=self._announced_ms(), reason="no leader decided it in time.")
+        self.check()
+
+    def lower_if_due(self) -> None:
+        """Take an announcement back once nothing that runs needs it, so that a crash of this node costs less."""
+        is_high = self._machine.state.cover(self._me).lease_ms > LEASE_COVER_MS_DEFAULT
+        if is_high and not self._is_lowering and self._leases.left_ms() <= LEASE_COVER_MS_DEFAULT:
+            background.finite(self._lower(), "announcing shorter leases")
+
+    async def _lower(self) -> None:
+        # From now on, not from when it is decided: what is granted in between must be covered as well.
+        self._is_lowering = True
+        try:
+            await self._announce(LEASE_COVER_MS_DEFAULT)
+        finally:
+            self._is_lowering = False
+
+    def _announced_ms(self) -> int:
+        return LEASE_COVER_MS_DEFAULT if self._is_lowering else self._machine.state.cover(self._me).lease_ms
+
+    async def _announce(self, lease_ms: int) -> None:
+        command = CoverLeases(self._me, self._machine.state.cover(self._me).index, lease_ms)
+        try:
+            await self._decisions.propose(command, timeout_s=ANNOUNCE_TIMEOUT_S)
+        except (NotCommitted, DecisionUnknown):
+            return  # the caller looks at what is decided

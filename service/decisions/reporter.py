@@ -1,0 +1,152 @@
+"""Reports of this node to whoever leads: regularly, when a generation was acknowledged, and at once when in trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+import msgspec
+
+from service import background
+from service.decisions.decide import Decisions
+from service.decisions.delegation import Delegation
+from service.decisions.fence import Fence
+from service.decisions.leases import Leases
+from service.decisions.machine import DecisionMachine
+from service.decisions.reports import ANSWER_BYTES_MAX, DEADLINE_S, PATH, Answer, Report, answer_decoder, encoder
+from service.error_registry import NotCommitted
+from service.raft.connection import Connection, Unreachable
+from service.raft.messages import NodeId
+from service.raft.runner import Runner
+from service.store.primaries import Primaries
+
+log = logging.getLogger("simpul.decisions")
+
+REPORTS_PER_DELEGATION = 10
+LEADERLESS_S = 1.0
+"""How long a call in trouble waits for a leader before it is refused."""
+CATCH_UP_S = 1.0
+
+ToMyself = Callable[[Report], Awaitable[Answer]]
+
+
+class Reporter:
+    def __init__(
+        self,
+        me: NodeId,
+        *,
+        runner: Runner,
+        machine: DecisionMachine,
+        decisions: Decisions,
+        fence: Fence,
+        leases: Leases,
+        delegation: Delegation,
+        primaries: Primaries,
+        to_myself: ToMyself,
+        shipped: str,
+        secret: str,
+    ) -> None:
+        self._me = me
+        self._runner = runner
+        self._machine = machine
+        self._decisions = decisions
+        self._fence = fence
+        self._leases = leases
+        self._delegation = delegation
+        self._primaries = primaries
+        self._to_myself = to_myself
+        self._shipped = shipped
+        self._secret = secret
+        self._connections: dict[NodeId, Connection] = {}
+        self._old_leases_end_at = 0.0
+        self._due = asyncio.Event()
+        self._is_troubled = False
+        self._next: asyncio.Future[Answer | None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        fence.on_generation(self._acknowledge)
+
+    def start(self) -> None:
+        self._task = background.start(self._run(), "reports to the leader")
+
+    async def stop(self) -> None:
+        await background.stop(self._task)
+        for connection in self._connections.values():
+            connection.close()
+
+    async def trouble(self) -> Answer | None:
+        """Tell the leader that Redis is not as the log says. Its answer to a report that was sent after this call, once
+        this node shows what it had decided; None without a leader."""
+        self._is_troubled = True
+        self._due.set()
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._next)
+
+    def _acknowledge(self) -> None:
+        self._old_leases_end_at = self._leases.ends_at
+        self._due.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._one_round()
+            interval_s = self._machine.setting("delegation_ms") / 1000 / REPORTS_PER_DELEGATION
+            await _first_of((self._due.wait(), self._runner.changed()), interval_s)
+
+    async def _one_round(self) -> None:
+        self._due.clear()
+        waiting, self._next = self._next, None
+        is_troubled, self._is_troubled = self._is_troubled, False
+        if self._runner.soft_state.leader is None:
+            await _first_of((self._runner.changed(),), LEADERLESS_S)
+        answer = await self._report(is_troubled=is_troubled)
+        self._delegation.lower_if_due()
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    async def _report(self, *, is_troubled: bool) -> Answer | None:
+        leader = self._runner.soft_state.leader
+        if leader is None:
+            return None
+        sent_at = monotonic()
+        try:
+            answer = await self._ask(leader, self._standing(is_troubled=is_troubled))
+            if answer.applied > self._runner.applied:
+                await self._decisions.confirm_read(CATCH_UP_S)
+        except (Unreachable, NotCommitted, msgspec.DecodeError) as error:
+            log.debug("report to %s: %s", leader, error)
+            return None
+        self._delegation.extend(sent_at, answer.delegation_ms)
+        return answer
+
+    async def _ask(self, leader: NodeId, report: Report) -> Answer:
+        if leader == self._me:
+            return await self._to_myself(report)
+        connection = self._connections.get(leader)
+        if connection is None:
+            connection = self._connections[leader] = Connection(leader, self._secret, ANSWER_BYTES_MAX)
+        answer = await connection.post(PATH, encoder.encode(report), DEADLINE_S)
+        if answer.status != 200:
+            raise Unreachable(f"it answered with status {answer.status}")
+        return answer_decoder.decode(answer.body)
+
+    def _standing(self, *, is_troubled: bool) -> Report:
+        left_ms = int((self._old_leases_end_at - monotonic()) * 1000) + 1
+        return Report(
+            node=self._me,
+            generation=self._fence.generation,
+            old_leases_ms=max(0, left_ms),
+            is_troubled=is_troubled,
+            shipped=self._shipped,
+            loaded=self._fence.loaded(),
+            redis={link.address: str(link.incarnation or "") for link in self._primaries.links},
+        )
+
+
+async def _first_of(events: tuple[Awaitable[object], ...], within_s: float) -> None:
+    """Until one of them happens, or `within_s` seconds."""
+    tasks = [asyncio.ensure_future(event) for event in events]
+    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

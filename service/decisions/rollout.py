@@ -1,0 +1,79 @@
+"""The leader's work on script sets: the first one, and whether another is ready to be activated."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from service.decisions.commands import ActivateScripts, StageScripts
+from service.decisions.decide import Decisions
+from service.decisions.desk import Desk
+from service.decisions.machine import DecisionMachine
+from service.error_registry import ScriptSetNotLoaded, ScriptSetUnknown
+from service.store import bundle
+from service.store.bundle import ScriptSet
+
+log = logging.getLogger("simpul.decisions")
+
+
+class Rollout:
+    def __init__(
+        self, machine: DecisionMachine, decisions: Decisions, desk: Desk, shipped: ScriptSet, *, is_automatic: bool
+    ) -> None:
+        """`is_automatic`: activate the set that every node of the cluster was installed with, unasked."""
+        self._machine = machine
+        self._decisions = decisions
+        self._desk = desk
+        self._shipped = shipped
+        self._is_automatic = is_automatic
+
+    async def settle(self) -> None:
+        """Give a new cluster its first scripts, and, where that is wished, a wholly upgraded one its new ones."""
+        state = self._machine.state
+        version = self._shipped.version
+        if not state.script_set:
+            await self._stage()
+            await self._activate(version)
+        elif self._is_automatic and state.script_set != version and self._all_ship(version):
+            await self._stage()
+            if not self._why_not(version):
+                await self._activate(version)
+
+    async def activate(self, version: str, request_id: str | None = None) -> None:
+        """Raises ScriptSetUnknown, ScriptSetNotLoaded, ScriptSetStrandsData, ScriptSetMoved."""
+        state = self._machine.state
+        if version not in state.script_sets:
+            raise ScriptSetUnknown(version=version, known=", ".join(state.script_sets))
+        if why := self._why_not(version):
+            raise ScriptSetNotLoaded(version=version, reason=why)
+        await self._activate(version, request_id)
+
+    def _all_ship(self, version: str) -> bool:
+        heard = self._desk.heard
+        return all(node in heard and heard[node].report.shipped == version for node in self._machine.state.nodes)
+
+    def _why_not(self, version: str) -> str:
+        """Why a set is not ready: every live node must have loaded it on every primary, and said so."""
+        state = self._machine.state
+        live = self._desk.live(state)
+        if not live:
+            return "no node was heard yet"
+        for node in live:
+            why = self._desk.heard[node].report.loaded.get(version, "it was not told of it yet")
+            if why:
+                return f"{state.nodes[node].name}: {why}"
+        return ""
+
+    async def _stage(self) -> None:
+        command = StageScripts(self._shipped.version, bundle.pack(self._shipped), _now_ms())
+        if command.version not in self._machine.state.script_sets:
+            await self._decisions.propose(command)
+
+    async def _activate(self, version: str, request_id: str | None = None) -> None:
+        before = self._machine.state.script_set
+        await self._decisions.propose(ActivateScripts(version, before, _now_ms()), request_id)
+        log.info("script set %s is active (was %s)", version, before or "none")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
