@@ -72,7 +72,7 @@ def node() -> None:
 @cli.command("config")
 def show_config() -> None:
     """List every setting: its value now, what it accepts and what it is for."""
-    from service.logs import without_password  # noqa: PLC0415
+    from service.redis_url import without_password  # noqa: PLC0415
 
     settings = config.load()
     for setting in config.SETTINGS:
@@ -187,7 +187,7 @@ def _fence_reader(settings: Config) -> "Callable[[Partition], str]":
         from redis import Redis  # noqa: PLC0415
         from redis.exceptions import RedisError  # noqa: PLC0415
 
-        from service.logs import without_password  # noqa: PLC0415
+        from service.redis_url import without_password  # noqa: PLC0415
 
         shown = without_password(settings.redis_url)
         try:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from service import redis_url
+
 
 class ConfigError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is accepted."""
@@ -89,7 +91,8 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         "redis://127.0.0.1:6379/0",
         "URL",
-        "redis://, rediss:// or unix://",
+        "redis://, rediss:// or unix:// for one server, redis+sentinel://host:port,.../service or "
+        "redis+cluster://host:port,... (rediss+... with TLS)",
         "Where the data lives. What a Redis failure may lose is decided by its own appendfsync setting.",
     ),
     Setting(
@@ -275,8 +278,8 @@ def _parse(setting: Setting, text: str) -> Any:
         raise _refusal(setting, text)
     if setting.field == "self_url" and text:
         return _check_url(setting, text)
-    if setting.field == "redis_url" and _split_url(setting, text).scheme not in ("redis", "rediss", "unix"):
-        raise _refusal(setting, text)
+    if setting.field == "redis_url":
+        return _check_redis_url(setting, text)
     if setting.field == "cluster_secret" and text and not _SECRET.fullmatch(text):
         raise ConfigError(f"{setting.env} (not shown) cannot be used: it takes {setting.accepts}.")
     if setting.field in _CHOICES and text not in _CHOICES[setting.field]:
@@ -307,6 +310,14 @@ def _check_url(setting: Setting, text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _refusal(setting, text)
     return text.rstrip("/")
+
+
+def _check_redis_url(setting: Setting, text: str) -> str:
+    try:
+        redis_url.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{_refusal(setting, redis_url.without_password(text))} Here, {error}.") from None
+    return text
 
 
 def _check_quorum(quorum: int, members: int) -> None:

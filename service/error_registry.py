@@ -545,6 +545,24 @@ class StoreReadOnly(SimpulError):
         super().__init__(reason=reason, **shown)
 
 
+class StoreUnsettled(SimpulError):
+    """Redis Cluster is rearranging itself."""
+
+    code = "store_unsettled"
+    status = 503
+    title = "Redis Cluster is rearranging itself"
+    detail_template = (
+        'Redis Cluster did not run the call within the time that a call may take: {reason}. Nothing was changed.'
+    )
+    action = (
+        'Try again after Retry-After; if it lasts, look at CLUSTER INFO: a slot half moved, or a primary without a replica.'
+    )
+    retry = "later"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
 class StoreRefused(SimpulError):
     """Redis refused the call."""
 
@@ -990,6 +1008,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     StoreLoading.code: StoreLoading,
     StoreOutOfMemory.code: StoreOutOfMemory,
     StoreReadOnly.code: StoreReadOnly,
+    StoreUnsettled.code: StoreUnsettled,
     StoreRefused.code: StoreRefused,
     OutcomeUnknown.code: OutcomeUnknown,
     StoreUnblessed.code: StoreUnblessed,

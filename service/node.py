@@ -26,7 +26,7 @@ from service.lock import Locks
 from service.queue import Queues
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
-from service.store.link import Link
+from service.store.primaries import primaries_of
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
 from service.store.wakeups import Wakeups
@@ -40,16 +40,18 @@ LAG_EVERY_S = 0.1
 def assemble(config: Config) -> Context:
     keys = Keys(config.cluster_name)
     script_set = shipped()
-    generation = Generation(keys, script_set, Path(config.data_dir), config.cluster_name)
+    generation = Generation(script_set, Path(config.data_dir), config.cluster_name)
     timeout_s = config.store_timeout_ms / 1000
-    link = Link(
+    primaries = primaries_of(
         config.redis_url,
+        keys=keys,
         client_name=f"simpul-{config.node_id}",
         in_flight_max=config.store_in_flight_max,
         timeout_s=timeout_s,
         gate=generation,
     )
-    scripts = Scripts(link, script_set, generation)
+    generation.works_on(primaries)
+    scripts = Scripts(primaries, script_set, generation)
     wakeups = Wakeups()
     near = NearCache(entries_max=config.near_entries_max, bytes_max=config.near_bytes_max)
     keep_ms = config.outcome_keep_ms
@@ -60,12 +62,13 @@ def assemble(config: Config) -> Context:
         wakeups.wake_all()
 
     subscriber = Subscriber(
-        config.redis_url,
+        primaries.heard_at,
         client_name=f"simpul-{config.node_id}-sub",
         timeout_s=timeout_s,
         on_up=heard_again,
         on_down=near.turn_off,
     )
+    primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
     subscriber.hear(keys.wake_channel, wakeups.wake)
     subscriber.hear(keys.invalidate_channel, caches.heard)
     generation.on_change(near.clear)
@@ -74,7 +77,7 @@ def assemble(config: Config) -> Context:
         config=config,
         generation=generation,
         member=Member(config),
-        link=link,
+        primaries=primaries,
         subscriber=subscriber,
         scripts=scripts,
         wakeups=wakeups,
@@ -88,7 +91,7 @@ def assemble(config: Config) -> Context:
 def application(context: Context) -> Application:
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
-        context.link.start()
+        context.primaries.start()
         context.subscriber.start()
         context.member.start()
         lag = background.start(_measure_lag(context), "event loop lag")
@@ -98,7 +101,7 @@ def application(context: Context) -> Application:
             await background.stop(lag)
             await context.member.stop()
             await context.subscriber.stop()
-            await context.link.stop()
+            await context.primaries.stop()
 
     return Application(context, lifetime)
 

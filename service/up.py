@@ -22,6 +22,7 @@ from typing import Any
 from service import child, config, embedded, logs
 from service.child import Child
 from service.embedded import EmbeddedError, EmbeddedValkey
+from service.redis_url import without_password
 
 log = logging.getLogger("simpul.up")
 
@@ -251,7 +252,7 @@ async def _not_ready_because(url: str) -> str:
 def _what_next(options: Options, urls: list[str], redis_url: str, took_s: float) -> str:
     lock, publish, consume = (urls[at % len(urls)] for at in range(3))
     nodes = "  ".join(f"n{number} {url}" for number, url in enumerate(urls, 1))
-    redis = logs.without_password(redis_url)
+    redis = without_password(redis_url)
     return (
         f"\nSimpul is ready after {took_s:.1f} s: {nodes}\n"
         f"Redis is {redis}, data is kept in {options.data}. Try, in another terminal:\n\n"

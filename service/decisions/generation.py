@@ -14,19 +14,19 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hiredis
 
 from service.config import ConfigError
 from service.error_registry import FenceStale
-from service.keys import Keys
+from service.keys import Partition
 from service.store.bundle import ScriptSet
 from service.store.dial import DialError
-from service.store.incarnation import Incarnation
-from service.store.link import Execute
+from service.store.link import Link
+from service.store.primaries import Primaries
 from service.store.scripts import typed_error
 
 log = logging.getLogger("simpul.decisions")
@@ -43,14 +43,11 @@ _SETTLE_S = 0.05
 class Generation:
     """Implements the store's Gate and FenceSource."""
 
-    def __init__(self, keys: Keys, script_set: ScriptSet, data_dir: Path, cluster_name: str) -> None:
-        self._keys = keys
+    def __init__(self, script_set: ScriptSet, data_dir: Path, cluster_name: str) -> None:
         self._script_set = script_set
         self._path = data_dir / f"generation-{cluster_name}.json"
-        self._incarnation_key = f"simpul:{cluster_name}:incarnation"
         self._number = _remembered(self._path)
-        self._execute: Execute | None = None
-        self._run_id = ""
+        self._primaries: Primaries | None = None
         self._recovering = asyncio.Lock()
         self._on_change: list[Callable[[], None]] = []
         self.superseded_by: bytes | None = None
@@ -70,13 +67,16 @@ class Generation:
         """Called after this node has moved to another generation."""
         self._on_change.append(callback)
 
-    async def admit(self, incarnation: Incarnation, execute: Execute) -> None:
+    def works_on(self, primaries: Primaries) -> None:
+        """Whose partitions are fenced; to be called before any link starts."""
+        self._primaries = primaries
+
+    async def admit(self, link: Link) -> None:
         """Load the scripts, settle the generation, install the fence. Raises SimpulError or DialError."""
         for script in self._script_set.scripts.values():
-            _checked(await execute("SCRIPT", "LOAD", script.source))
-        self._execute, self._run_id = execute, incarnation.run_id
+            _checked(await link.execute("SCRIPT", "LOAD", script.source))
         async with self._recovering:
-            await self._settle()
+            await self._settle(self._places((link,)))
 
     async def refused(self, seen: bytes | None) -> bool:
         before = self._fence
@@ -86,32 +86,41 @@ class Generation:
             if seen is not None and _script_set_of(seen) != self._script_set.version:
                 self.superseded_by = seen
                 return False
-            await self._settle()
+            links = self._primaries.links if self._primaries else ()
+            await self._settle(self._places(link for link in links if link.is_up))
         return True
 
-    async def _settle(self) -> None:
-        """Find out the highest generation, raise it if Redis may have lost data, and install it everywhere."""
+    def _places(self, links: Iterable[Link]) -> list["_Place"]:
+        if self._primaries is None:
+            raise DialError("no connection to Redis yet")
+        found = [_Place(link, self._primaries.partitions_of(link)) for link in links]
+        return [place for place in found if place.partitions]
+
+    async def _settle(self, places: list["_Place"]) -> None:
+        """Find out the highest generation, raise it if Redis may have lost data, and install it at these primaries."""
+        if not places:
+            return
         known = self._number
-        installed = await self._installed()
+        installed = await _installed(places)
         if 0 < sum(map(bool, installed)) < len(installed):
             # Another node may be installing right now; its fences arrive together.
             await asyncio.sleep(_SETTLE_S)
-            installed = await self._installed()
+            installed = await _installed(places)
         highest = max([known, *map(_generation_of, installed)])
-        blessed = await self._call("GET", self._incarnation_key)
+        blessed = [await place.call("GET", place.incarnation_key) for place in places]
         if not any(installed) and known == _NO_GENERATION:
             target, why = 1, "first start"
         elif not all(installed):
             target, why = highest + 1, "a fence is missing: Redis lost data"
         elif min(map(_generation_of, installed)) < known:
             target, why = highest + 1, "Redis holds an older generation: it lost data"
-        elif blessed != self._run_id.encode():
+        elif blessed != [place.run_id for place in places]:
             target, why = highest + 1, "another Redis process answers: it may have lost data"
         else:
             target, why = highest, "caught up"
-        await self._install(target, why)
+        await self._install(places, target, why)
 
-    async def _install(self, target: int, why: str) -> None:
+    async def _install(self, places: list["_Place"], target: int, why: str) -> None:
         if target > GENERATION_MAX:
             raise FenceStale(seen=target, fence=f"at most {GENERATION_MAX}")
         # Remembered before it is installed: a node that dies in between has skipped a number, not repeated one.
@@ -120,16 +129,21 @@ class Generation:
         floor = str(target << COUNTER_BITS)
         sha = self._script_set.scripts[_INSTALL].sha
         replies = await asyncio.gather(
-            *(self._call("EVALSHA", sha, 3, p.fence, p.tokens, p.versions, wire, floor) for p in self._keys.partitions)
+            *(
+                place.call("EVALSHA", sha, 3, p.fence, p.tokens, p.versions, wire, floor)
+                for place in places
+                for p in place.partitions
+            )
         )
         ahead = max((_generation_of(reply[1]) for reply in replies if reply[0] == b"fence_stale"), default=target)
         if ahead > target:
-            await self._install(ahead, "another node was ahead")
+            await self._install(places, ahead, "another node was ahead")
             return
         if any(reply[0] == b"fence_missing" for reply in replies):
-            await self._install(target + 1, "a counter is missing: Redis lost data")
+            await self._install(places, target + 1, "a counter is missing: Redis lost data")
             return
-        await self._call("SET", self._incarnation_key, self._run_id)
+        for place in places:
+            await place.call("SET", place.incarnation_key, place.run_id)
         self.superseded_by = None
         if target != self._number:
             log.info("generation %d (was %d): %s", target, self._number, why)
@@ -137,14 +151,6 @@ class Generation:
             self._set_fence()
             for callback in self._on_change:
                 callback()
-
-    async def _installed(self) -> list[bytes | None]:
-        return list(await asyncio.gather(*(self._call("GET", p.fence) for p in self._keys.partitions)))
-
-    async def _call(self, *parts: Any) -> Any:
-        if self._execute is None:
-            raise DialError("no connection to Redis yet")
-        return _checked(await self._execute(*parts))
 
     def _set_fence(self) -> None:
         self._fence = f"{self._number}.{self._script_set.version}".encode()
@@ -157,6 +163,33 @@ class Generation:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(self._path)
+
+
+class _Place(NamedTuple):
+    """A primary, and the partitions to be fenced there."""
+
+    link: Link
+    partitions: tuple[Partition, ...]
+
+    @property
+    def incarnation_key(self) -> str:
+        """Where a primary keeps who it was: in its first partition, so that it is its own. If that one moves away,
+        the generation rises once more than it must at the next connection."""
+        return self.partitions[0].fence.decode().removesuffix("fence") + "incarnation"
+
+    @property
+    def run_id(self) -> bytes:
+        if self.link.incarnation is None:
+            raise DialError(f"the connection to {self.link.address} ended")
+        return self.link.incarnation.run_id.encode()
+
+    async def call(self, *parts: Any) -> Any:
+        return _checked(await self.link.execute(*parts))
+
+
+async def _installed(places: list[_Place]) -> list[bytes | None]:
+    asked = (place.call("GET", partition.fence) for place in places for partition in place.partitions)
+    return list(await asyncio.gather(*asked))
 
 
 def _remembered(path: Path) -> int:

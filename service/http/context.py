@@ -10,7 +10,7 @@ from service.decisions.member import Member
 from service.histogram import LatencyHistogram
 from service.lock import Locks
 from service.queue import Queues
-from service.store.link import Link
+from service.store.primaries import Primaries
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
 from service.store.wakeups import Wakeups
@@ -31,7 +31,7 @@ class Context:
     config: Config
     generation: Generation
     member: Member
-    link: Link
+    primaries: Primaries
     subscriber: Subscriber
     scripts: Scripts
     wakeups: Wakeups

@@ -96,14 +96,16 @@ async def _health(context: Context, _: Request) -> Health:
 
 
 async def _ready(context: Context, _: Request) -> Ready:
-    if not context.link.is_up:
-        raise context.link.refusal
+    primaries = context.primaries
+    if not primaries.serves:
+        raise primaries.refusal
     superseded_by = context.generation.superseded_by
     if superseded_by is not None:
         raise FenceStale(seen=superseded_by.decode(), fence=context.generation.fence.decode())
     if not context.subscriber.is_up:
-        raise StoreUnavailable(address=context.link.address, reason="the subscription is not up yet")
-    return Ready(True, context.config.node_id, str(context.link.incarnation))
+        raise StoreUnavailable(address=primaries.address, reason="the subscription is not up yet")
+    answering = ", ".join(str(link.incarnation) for link in primaries.links if link.is_up)
+    return Ready(True, context.config.node_id, answering)
 
 
 async def _scripts(context: Context, _: Request) -> ScriptsPage:

@@ -1,6 +1,5 @@
 """Calls scripts by name: fence first, one EVALSHA, and every way Redis can refuse turned into a typed error."""
 
-import asyncio
 import logging
 from collections import defaultdict
 from time import perf_counter
@@ -17,12 +16,14 @@ from service.error_registry import (
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
+    StoreUnsettled,
 )
 from service.errors import SimpulError
 from service.histogram import LatencyHistogram
 from service.keys import Partition
 from service.store.bundle import ScriptSet
 from service.store.link import Link
+from service.store.primaries import Primaries
 
 log = logging.getLogger("simpul.store")
 
@@ -34,6 +35,18 @@ class Call(NamedTuple):
     keys: tuple[str, ...]
     args: tuple[str, ...]
 
+
+class _Refused(NamedTuple):
+    """A call that did not run, with what it takes to send it again."""
+
+    name: str
+    partition: Partition
+    keys: tuple[bytes, ...]
+    args: tuple[Any, ...]
+
+
+_FENCE_REFUSALS = (b"fence_stale", b"fence_missing")
+_CLUSTER_REFUSALS = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN")
 
 _DECLARED: dict[str, Call] = {}
 
@@ -63,8 +76,9 @@ class FenceSource(Protocol):
 class Scripts:
     """The hot path from a domain operation to Redis."""
 
-    def __init__(self, link: Link, script_set: ScriptSet, fences: FenceSource) -> None:
-        self._link = link
+    def __init__(self, primaries: Primaries, script_set: ScriptSet, fences: FenceSource) -> None:
+        self._primaries = primaries
+        self._links = primaries.table
         self._fences = fences
         self.script_set = script_set
         self._shas = {name: script.sha for name, script in script_set.scripts.items()}
@@ -75,60 +89,78 @@ class Scripts:
 
         Returns the reply, its code first. Raises the registry's store and fence errors; OutcomeUnknown when the
         connection was lost after sending. Nothing is sent twice, except after a refusal that changed nothing
-        (unknown script, fence that this node has since caught up with).
+        (unknown script, fence that this node has since caught up with, slot that is or moves elsewhere).
         """
         name = call.name
+        link = self._links[partition.number]
         started = perf_counter()
-        reply = await self._send(name, partition, keys, args)
+        reply = await link.send(self._packed(name, partition, keys, args))
         self.latency[name].observe(perf_counter() - started)
         if type(reply) is list:
             code = reply[0]
             if code != b"fence_stale" and code != b"fence_missing":  # noqa: PLR1714 - the hot path, bytes compares
                 return reply
-        return await self._after_refusal(name, partition, keys, args, reply)
+        return await self._after_refusal(_Refused(name, partition, keys, args), link, reply)
 
-    def _send(
-        self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]
-    ) -> "asyncio.Future[Any]":
-        return self._link.send(
-            hiredis.pack_command(
-                ("EVALSHA", self._shas[name], len(keys) + 1, partition.fence, *keys, self._fences.fence, *args)
-            )
+    def _packed(self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]) -> bytes:
+        packed: bytes = hiredis.pack_command(
+            ("EVALSHA", self._shas[name], len(keys) + 1, partition.fence, *keys, self._fences.fence, *args)
         )
+        return packed
 
-    async def _after_refusal(
-        self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...], reply: Any
-    ) -> list[Any]:
+    async def _after_refusal(self, call: "_Refused", link: Link, reply: Any) -> list[Any]:
         fence = self._fences.fence
         if isinstance(reply, hiredis.ReplyError):
-            if not str(reply).startswith("NOSCRIPT"):
-                raise self._typed(reply)
-            await self._load(name)
-        elif not await self._fences.refused(reply[1] if len(reply) > 1 else None):
-            raise self._fence_error(partition, reply, fence)
-        again = await self._send(name, partition, keys, args)
-        if isinstance(again, hiredis.ReplyError):
-            raise self._typed(again)
-        if again[0] in (b"fence_stale", b"fence_missing"):
-            raise self._fence_error(partition, again, self._fences.fence)
+            reply = await self._despite_errors(call, link, reply)
+        if reply[0] not in _FENCE_REFUSALS:
+            return list(reply)
+        if not await self._fences.refused(reply[1] if len(reply) > 1 else None):
+            raise self._fence_error(call.partition, reply, fence)
+        link = self._links[call.partition.number]
+        again = await self._despite_errors(call, link, await link.send(self._packed(*call)))
+        if again[0] in _FENCE_REFUSALS:
+            raise self._fence_error(call.partition, again, self._fences.fence)
         return list(again)
 
-    async def _load(self, name: str) -> None:
-        sha = await self._link.execute("SCRIPT", "LOAD", self.script_set.scripts[name].source)
+    async def _despite_errors(self, call: "_Refused", link: Link, reply: Any) -> Any:
+        """Send the call again for as long as errors say that it did not run and that it can be helped.
+
+        An unknown script is loaded, once for every primary on the way; the errors of a cluster say where to go.
+        """
+        asks = False
+        trip = None
+        loaded: set[Link] = set()
+        while isinstance(reply, hiredis.ReplyError):
+            error = str(reply)
+            if error.startswith("NOSCRIPT") and link not in loaded:
+                loaded.add(link)
+                await self._load(call.name, link)
+            else:
+                trip = trip or self._primaries.trip(call.partition)
+                hop = await trip.next_hop(link, error) if trip else None
+                if hop is None:
+                    raise self._typed(reply, link)
+                link, asks = hop
+            packed = self._packed(*call)
+            reply = await (link.send_asking(packed) if asks else link.send(packed))
+        return reply
+
+    async def _load(self, name: str, link: Link) -> None:
+        sha = await link.execute("SCRIPT", "LOAD", self.script_set.scripts[name].source)
         if isinstance(sha, hiredis.ReplyError):
-            raise self._typed(sha)
-        log.info("%s loaded again: Redis had forgotten it", name)
+            raise self._typed(sha, link)
+        log.info("%s loaded again: Redis at %s had forgotten it", name, link.address)
 
     def _fence_error(self, partition: Partition, reply: list[Any], fence: bytes) -> SimpulError:
         if len(reply) > 1:
             return FenceStale(seen=reply[1].decode(), fence=fence.decode())
         return FenceMissing(partition=partition.number)
 
-    def _typed(self, reply: hiredis.ReplyError) -> SimpulError:
-        error = typed_error(str(reply), self._link.address)
+    def _typed(self, reply: hiredis.ReplyError, link: Link) -> SimpulError:
+        error = typed_error(str(reply), link.address)
         if isinstance(error, StoreReadOnly):
             # A primary that became a replica: whoever is primary now must be identified before it gets traffic.
-            self._link.reconnect(str(reply))
+            link.reconnect(str(reply))
         return error
 
 
@@ -142,6 +174,6 @@ def typed_error(text: str, address: str) -> SimpulError:
         return StoreReadOnly(reason=text)
     if text.startswith("BUSY"):
         return StoreUnavailable(address=address, reason=text)
-    if "UNBLOCKED" in text:
-        return OutcomeUnknown(reason=text)
-    return StoreRefused(reason=f"{text} ({address})")
+    if text.startswith(_CLUSTER_REFUSALS):
+        return StoreUnsettled(reason=text)
+    return OutcomeUnknown(reason=text) if "UNBLOCKED" in text else StoreRefused(reason=f"{text} ({address})")
