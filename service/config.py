@@ -112,7 +112,7 @@ SETTINGS: tuple[Setting, ...] = (
         ".simpul",
         "folder",
         "a writable folder",
-        "This node's own durable state. Losing it on every node forgets which generation was current.",
+        "This node's own durable state: its Raft log, above all. Losing it on a majority loses what was decided.",
     ),
     Setting(
         "SIMPUL_STORE_IN_FLIGHT",
@@ -200,6 +200,16 @@ SETTINGS: tuple[Setting, ...] = (
         "A disk that has not answered a write of the Raft log for this long is given up and the node ends. A leader "
         "steps down earlier, after SIMPUL_ELECTION_MS.",
     ),
+    Setting(
+        "SIMPUL_SCRIPTS_AUTO",
+        "scripts_auto",
+        bool,
+        "0",
+        "choice",
+        "0 or 1",
+        "1: once every node was installed with the same newer scripts, they are activated unasked, which `simpul up` "
+        "does. 0: an operator activates them (simpul scripts activate), and a rollback lasts.",
+    ),
     Setting("SIMPUL_LOG_LEVEL", "log_level", str, "info", "level", "debug, info, warning, error", "Lines to print."),
     Setting(
         "SIMPUL_LOG_COLOUR",
@@ -235,6 +245,7 @@ class Config:
     heartbeat_ms: int
     election_ms: int
     disk_hung_ms: int
+    scripts_auto: bool
     log_level: str
     log_colour: str
 
@@ -272,6 +283,10 @@ def load(env: Mapping[str, str] | None = None) -> Config:
 def _parse(setting: Setting, text: str) -> Any:
     if setting.kind is int:
         return _parse_integer(setting, text)
+    if setting.kind is bool:
+        if text not in ("0", "1"):
+            raise _refusal(setting, text)
+        return text == "1"
     if setting.kind is tuple:
         return tuple(_check_url(setting, part.strip()) for part in text.split(",") if part.strip())
     if setting.field in ("node_id", "cluster_name") and not _NAME.fullmatch(text):

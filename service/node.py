@@ -15,7 +15,8 @@ from prometheus_client import start_http_server
 from service import background, logs
 from service.cache import Caches, NearCache
 from service.config import Config, ConfigError
-from service.decisions.generation import Generation
+from service.decisions.authority import Authority
+from service.decisions.fence import Fence
 from service.decisions.member import Member
 from service.http.app import Application
 from service.http.context import Context
@@ -39,8 +40,9 @@ LAG_EVERY_S = 0.1
 
 def assemble(config: Config) -> Context:
     keys = Keys(config.cluster_name)
-    script_set = shipped()
-    generation = Generation(script_set, Path(config.data_dir), config.cluster_name)
+    member = Member(config)
+    fence = Fence(member.machine)
+    authority = Authority(config, member, fence, keys, shipped())
     timeout_s = config.store_timeout_ms / 1000
     primaries = primaries_of(
         config.redis_url,
@@ -48,10 +50,10 @@ def assemble(config: Config) -> Context:
         client_name=f"simpul-{config.node_id}",
         in_flight_max=config.store_in_flight_max,
         timeout_s=timeout_s,
-        gate=generation,
+        gate=fence,
     )
-    generation.works_on(primaries)
-    scripts = Scripts(primaries, script_set, generation)
+    scripts = Scripts(primaries, fence)
+    authority.connect(primaries, scripts)
     wakeups = Wakeups()
     near = NearCache(entries_max=config.near_entries_max, bytes_max=config.near_bytes_max)
     keep_ms = config.outcome_keep_ms
@@ -71,18 +73,25 @@ def assemble(config: Config) -> Context:
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
     subscriber.hear(keys.wake_channel, wakeups.wake)
     subscriber.hear(keys.invalidate_channel, caches.heard)
-    generation.on_change(near.clear)
-    generation.on_change(wakeups.wake_all)
+    fence.on_generation(near.clear)
+    fence.on_generation(wakeups.wake_all)
     return Context(
         config=config,
-        generation=generation,
-        member=Member(config),
+        authority=authority,
         primaries=primaries,
         subscriber=subscriber,
         scripts=scripts,
         wakeups=wakeups,
         near=near,
-        locks=Locks(scripts, keys, wakeups, outcome_keep_ms=keep_ms),
+        locks=Locks(
+            scripts,
+            keys,
+            wakeups,
+            delegation=authority.delegation,
+            leases=authority.leases,
+            witnesses=authority.witnesses,
+            outcome_keep_ms=keep_ms,
+        ),
         queues=Queues(scripts, keys, outcome_keep_ms=keep_ms),
         caches=caches,
     )
@@ -93,13 +102,13 @@ def application(context: Context) -> Application:
     async def lifetime() -> AsyncIterator[None]:
         context.primaries.start()
         context.subscriber.start()
-        context.member.start()
+        context.authority.start()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
         finally:
             await background.stop(lag)
-            await context.member.stop()
+            await context.authority.stop()
             await context.subscriber.stop()
             await context.primaries.stop()
 

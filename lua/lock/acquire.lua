@@ -18,7 +18,7 @@
 --   6 ttl_ms: lease, ms
 --   7 waits: 1 = a release shall wake the caller after a refusal, 0 = it does not wait
 -- Replies:
---   OK token ttl_ms: granted
+--   OK token ttl_ms [again]: granted; again = 1 when this is a repeat, whose lease began earlier
 --   LOCK_HELD mode count [owner token expires_in_ms]: refused, with up to 100 holders
 --   LOCK_HOLDERS_FULL: refused, 10000 shared holders
 --   LOCK_QUARANTINE left_ms: refused for so long, for a lease that Redis lost may still run
@@ -49,6 +49,7 @@ local hold = redis.call("GET", lock)
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
   if own_hold(lock, readers, reader_holds, owner) == token then
+    first_outcome[4] = 1
     return first_outcome
   end
   return { LOCK_RELEASED, token }

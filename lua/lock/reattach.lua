@@ -17,7 +17,7 @@
 --   6 mode: exclusive or shared
 --   7 ttl_ms: lease from now, ms
 -- Replies:
---   OK ttl_ms: the lease runs for ttl_ms from now
+--   OK ttl_ms mode: the lease runs for ttl_ms from now
 --   LOCK_LOST: the quarantine is over, or a later hold stands against it
 -- Complexity: O(log h) with h shared holders; at most 100 of them are compared
 -- Retry: safe with the same request id
@@ -75,4 +75,4 @@ else
   end
   hold_shared(lock, readers, reader_holds, owner, token, ttl_ms, now_ms)
 end
-return keep_outcome({ OK, tonumber(ttl_ms) })
+return keep_outcome({ OK, tonumber(ttl_ms), mode })

@@ -15,7 +15,7 @@
 --   5 token: of the hold
 --   6 ttl_ms: new lease, ms; empty = as long as granted or renewed last
 -- Replies:
---   OK ttl_ms: the lease runs for ttl_ms from now
+--   OK ttl_ms mode [again]: the lease runs for ttl_ms from now; again = 1 when this is a repeat, and it began earlier
 --   LOCK_LOST: this owner has no hold with this token
 --   LOCK_QUARANTINE left_ms: nor that, but Redis lost data, and with it maybe this hold: see lock.reattach
 -- Complexity: O(log h) with h shared holders
@@ -36,6 +36,7 @@ if held_token ~= token then
 end
 -- Only now: a repeat must not call a lease renewed that has ended since.
 if first_outcome then
+  first_outcome[4] = 1
   return first_outcome
 end
 
@@ -52,4 +53,4 @@ else
   local marked = is_waited and " 1 " or " 0 "
   redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. marked .. owner, "PX", ttl_ms)
 end
-return keep_outcome({ OK, tonumber(ttl_ms) })
+return keep_outcome({ OK, tonumber(ttl_ms), is_exclusive and "exclusive" or "shared" })

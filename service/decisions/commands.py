@@ -153,8 +153,8 @@ CLUSTER_SETTINGS = {
         1,
         0,
         1,
-        "1: after Redis may have lost data no lock is granted until every lease from before must have ended. 0 grants at "
-        "once: two clients can then hold one lock, unless Redis loses nothing (appendfsync always and no failover).",
+        "1: after Redis may have lost data no lock is granted until every lease from before must have ended. 0 grants "
+        "at once: two clients can then hold one lock, unless Redis loses nothing (appendfsync always and no failover).",
     ),
     "delegation_ms": ClusterSetting(
         10_000,

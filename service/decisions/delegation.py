@@ -1,8 +1,8 @@
 """Whether this node may grant leases now, and how long ones: what lets the others reckon with it when it is silent.
 
-A node grants for `delegation_ms` after its last report that a leader answered, and no lease longer than it has announced
-(`CoverLeases`). So leases of a node that nobody hears have all ended delegation + announced length after it was heard
-last, whatever became of it.
+A node grants for `delegation_ms` after its last report that a leader answered, and no lease longer than it has
+announced (`CoverLeases`). So leases of a node that nobody hears have all ended delegation + announced length after it
+was heard last, whatever became of it.
 """
 
 from __future__ import annotations

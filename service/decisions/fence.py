@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import hiredis
@@ -80,7 +81,7 @@ class Fence:
     def loaded(self) -> dict[str, str]:
         """By script set: empty once every primary has its scripts, else why not."""
         return {
-            version: next(filter(None, (self._why_not_loaded(version, link) for link in self._primaries.links)), _LOADED)
+            version: next(filter(None, map(partial(self._why_not_loaded, version), self._primaries.links)), _LOADED)
             for version in self._sets
         }
 

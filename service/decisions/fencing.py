@@ -116,7 +116,8 @@ class Fencing:
 
     async def _look(self, links: Collection[Link]) -> _Loss | None:
         state = self._machine.state
-        why, lost, highest = "", set(), state.generation
+        why, highest = "", state.generation
+        lost: set[Partition] = set()
         self._stale: set[Partition] = set()
         for link in links:
             assert link.incarnation is not None  # noqa: S101 - only links that know who answers are looked at

@@ -39,12 +39,16 @@ class Leases:
     def __len__(self) -> int:
         return len(self._running)
 
-    def granted(self, lock: bytes, owner: bytes, token: int, mode: str, ttl_ms: int, sent_at: float) -> None:
-        """Redis has granted or renewed a lease, asked for at `sent_at`."""
+    def granted(
+        self, lock: bytes, owner: bytes, token: int, mode: str, ttl_ms: int, *, sent_at: float, is_repeat: bool
+    ) -> None:
+        """Redis has granted or renewed a lease, asked for at `sent_at`; or, when `is_repeat`, has said so again."""
         ttl_s = ttl_ms / 1000
         # Redis counted from a moment between the question and the answer. What others must wait for is reckoned from
         # the answer, what this owner may still claim from the question.
         self.ends_at = max(self.ends_at, monotonic() + ttl_s)
+        if is_repeat:
+            return  # when that lease began is not known here
         running = self._running
         running.pop((lock, owner), None)
         running[lock, owner] = _Granted(token, mode, ttl_ms, sent_at + ttl_s)
@@ -70,7 +74,3 @@ class Leases:
     def left_ms(self) -> int:
         """How long the last lease can still run, rounded up; 0 when none does."""
         return max(0, int((self.ends_at - monotonic()) * 1000) + 1) if self.ends_at else 0
-
-    def assume(self, ends_at: float) -> None:
-        """Leases of an earlier life of this node may run until then."""
-        self.ends_at = max(self.ends_at, ends_at)

@@ -57,6 +57,8 @@ class Member:
         if loaded.stored.snapshot is not None:
             self.machine.restore(loaded.stored.snapshot.data)
         self.identity = loaded.identity
+        self.is_first_life = loaded.identity.disk == identity.disk
+        """The disk was empty: no earlier life of this node used it."""
         tick_s = config.heartbeat_ms / 1000 / HEARTBEAT_TICKS
         self.writer = Writer(storage, self._disk_failed)
         self.chronicle = Chronicle(config.self_url, round(tick_s * 1000), self.name_of)

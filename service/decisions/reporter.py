@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from time import monotonic
 
 import msgspec
@@ -13,11 +13,12 @@ from service import background
 from service.decisions.decide import Decisions
 from service.decisions.delegation import Delegation
 from service.decisions.fence import Fence
+from service.decisions.leader_line import LeaderLine
 from service.decisions.leases import Leases
 from service.decisions.machine import DecisionMachine
-from service.decisions.reports import ANSWER_BYTES_MAX, DEADLINE_S, PATH, Answer, Report, answer_decoder, encoder
+from service.decisions.reports import DEADLINE_S, PATH, Answer, Report, answer_decoder, encoder
 from service.error_registry import NotCommitted
-from service.raft.connection import Connection, Unreachable
+from service.raft.connection import Unreachable
 from service.raft.messages import NodeId
 from service.raft.runner import Runner
 from service.store.primaries import Primaries
@@ -29,8 +30,6 @@ LEADERLESS_S = 1.0
 """How long a call in trouble waits for a leader before it is refused."""
 CATCH_UP_S = 1.0
 
-ToMyself = Callable[[Report], Awaitable[Answer]]
-
 
 class Reporter:
     def __init__(
@@ -40,26 +39,29 @@ class Reporter:
         runner: Runner,
         machine: DecisionMachine,
         decisions: Decisions,
+        line: LeaderLine,
         fence: Fence,
         leases: Leases,
         delegation: Delegation,
         primaries: Primaries,
-        to_myself: ToMyself,
         shipped: str,
-        secret: str,
+        crashed_before: float | None,
+        is_first_life: bool,
     ) -> None:
+        """`crashed_before`: a time by which an earlier life of this node had ended without saying what it granted,
+        unless this is the first one."""
         self._me = me
         self._runner = runner
         self._machine = machine
         self._decisions = decisions
+        self._line = line
         self._fence = fence
         self._leases = leases
         self._delegation = delegation
         self._primaries = primaries
-        self._to_myself = to_myself
         self._shipped = shipped
-        self._secret = secret
-        self._connections: dict[NodeId, Connection] = {}
+        self._crashed_before = crashed_before
+        self._is_first_life = is_first_life
         self._old_leases_end_at = 0.0
         self._due = asyncio.Event()
         self._is_troubled = False
@@ -72,8 +74,6 @@ class Reporter:
 
     async def stop(self) -> None:
         await background.stop(self._task)
-        for connection in self._connections.values():
-            connection.close()
 
     async def trouble(self) -> Answer | None:
         """Tell the leader that Redis is not as the log says. Its answer to a report that was sent after this call, once
@@ -84,7 +84,19 @@ class Reporter:
             self._next = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self._next)
 
+    def leases_end_at(self) -> float:
+        """When whatever this node ever granted has ended, on the monotonic clock."""
+        return max(self._leases.ends_at, self._earlier_leases_end_at())
+
+    def _earlier_leases_end_at(self) -> float:
+        """Of a life before this one that left no note. A node whose disk was replaced had one, too."""
+        state = self._machine.state
+        if self._crashed_before is None or (self._is_first_life and not state.lost_disks):
+            return 0.0
+        return self._crashed_before + state.cover(self._me).lease_ms / 1000
+
     def _acknowledge(self) -> None:
+        """From here on this node grants nothing under older generations."""
         self._old_leases_end_at = self._leases.ends_at
         self._due.set()
 
@@ -106,33 +118,21 @@ class Reporter:
             waiting.set_result(answer)
 
     async def _report(self, *, is_troubled: bool) -> Answer | None:
-        leader = self._runner.soft_state.leader
-        if leader is None:
-            return None
         sent_at = monotonic()
         try:
-            answer = await self._ask(leader, self._standing(is_troubled=is_troubled))
+            told = encoder.encode(self._standing(is_troubled=is_troubled))
+            answer = answer_decoder.decode(await self._line.ask(PATH, told, DEADLINE_S))
             if answer.applied > self._runner.applied:
                 await self._decisions.confirm_read(CATCH_UP_S)
         except (Unreachable, NotCommitted, msgspec.DecodeError) as error:
-            log.debug("report to %s: %s", leader, error)
+            log.debug("the leader did not take the report: %s", error)
             return None
         self._delegation.extend(sent_at, answer.delegation_ms)
         return answer
 
-    async def _ask(self, leader: NodeId, report: Report) -> Answer:
-        if leader == self._me:
-            return await self._to_myself(report)
-        connection = self._connections.get(leader)
-        if connection is None:
-            connection = self._connections[leader] = Connection(leader, self._secret, ANSWER_BYTES_MAX)
-        answer = await connection.post(PATH, encoder.encode(report), DEADLINE_S)
-        if answer.status != 200:
-            raise Unreachable(f"it answered with status {answer.status}")
-        return answer_decoder.decode(answer.body)
-
     def _standing(self, *, is_troubled: bool) -> Report:
-        left_ms = int((self._old_leases_end_at - monotonic()) * 1000) + 1
+        old_leases_end_at = max(self._old_leases_end_at, self._earlier_leases_end_at())
+        left_ms = int((old_leases_end_at - monotonic()) * 1000) + 1
         return Report(
             node=self._me,
             generation=self._fence.generation,

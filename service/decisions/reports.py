@@ -31,7 +31,7 @@ class Answer(msgspec.Struct, array_like=True, frozen=True):
     """The leader's word, confirmed by a majority after the report came."""
 
     delegation_ms: int
-    """How long, from when the report was sent, the node may grant locks; 0 until it works with the generation of now."""
+    """How long, from when the report was sent, the node may grant; 0 until it works with the generation of now."""
     applied: int
     """Where the leader's state stood: a node that has applied as much has caught up."""
     foreign: str

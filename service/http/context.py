@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from service.cache import Caches, NearCache
 from service.config import Config
-from service.decisions.generation import Generation
+from service.decisions.authority import Authority
 from service.decisions.member import Member
 from service.histogram import LatencyHistogram
 from service.lock import Locks
@@ -29,8 +29,7 @@ class Traffic:
 @dataclass(frozen=True, slots=True)
 class Context:
     config: Config
-    generation: Generation
-    member: Member
+    authority: Authority
     primaries: Primaries
     subscriber: Subscriber
     scripts: Scripts
@@ -40,3 +39,7 @@ class Context:
     queues: Queues
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def member(self) -> Member:
+        return self.authority.member

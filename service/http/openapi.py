@@ -9,6 +9,7 @@ from service import __version__
 from service.error_registry import (
     BodyNotJson,
     BodyTooLarge,
+    ClusterForeign,
     FenceMissing,
     FenceStale,
     FieldInvalid,
@@ -17,12 +18,14 @@ from service.error_registry import (
     InternalError,
     OutcomeUnknown,
     RequestIdReused,
+    ScriptAbsent,
     StoreBusy,
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
+    StoreUnblessed,
 )
 from service.errors import SimpulError
 from service.http.operation import Operation
@@ -37,6 +40,9 @@ _STORE_ERRORS = (
     StoreOutOfMemory,
     StoreReadOnly,
     StoreRefused,
+    StoreUnblessed,
+    ClusterForeign,
+    ScriptAbsent,
     FenceMissing,
     FenceStale,
     OutcomeUnknown,

@@ -40,7 +40,8 @@ from service.queue.wire import (
     Refused,
     TopicState,
 )
-from service.store.scripts import Call, Scripts, declare
+from service.store.scripts import Scripts, declare
+from service.store.signature import Call
 
 _ONCE = "fence fingerprint keep_ms"
 PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", args=f"{_ONCE} id delay_ms data")

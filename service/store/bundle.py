@@ -103,11 +103,10 @@ def _set_of(scripts: dict[str, LuaScript], layout: int, reads: tuple[int, ...]) 
 
 def _layouts(path: Path) -> tuple[int, tuple[int, ...]]:
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    writes, reads = document.get("writes"), document.get("reads")
-    is_list = isinstance(reads, list) and all(isinstance(layout, int) for layout in reads)
-    if not isinstance(writes, int) or not is_list or writes not in reads:
+    writes, reads = document.get("writes", 0), document.get("reads")
+    if not isinstance(reads, list) or not all(isinstance(layout, int) for layout in reads) or writes not in reads:
         raise BundleError(f"{path}: says 'writes = N' and 'reads = [N, ...]', N among them")
-    return writes, tuple(reads)
+    return int(writes), tuple(reads)
 
 
 class _Packed(msgspec.Struct, array_like=True):

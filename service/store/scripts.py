@@ -11,6 +11,7 @@ from service.error_registry import (
     FenceMissing,
     FenceStale,
     OutcomeUnknown,
+    ScriptAbsent,
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
@@ -24,16 +25,18 @@ from service.keys import Partition
 from service.store.bundle import ScriptSet
 from service.store.link import Link
 from service.store.primaries import Primaries
+from service.store.signature import Arrange, Call, Unfit, arranging
 
 log = logging.getLogger("simpul.store")
 
 
-class Call(NamedTuple):
-    """A call site's view of a script: names in the order they are sent. Held equal to the script's header."""
+class _Plan(NamedTuple):
+    """How one script of the active set is called."""
 
-    name: str
-    keys: tuple[str, ...]
-    args: tuple[str, ...]
+    sha: str
+    source: str
+    is_read_only: bool
+    arrange: Arrange | None
 
 
 class _Refused(NamedTuple):
@@ -45,6 +48,8 @@ class _Refused(NamedTuple):
     args: tuple[Any, ...]
 
 
+_SENT_AGAIN_AT_MOST = 2
+"""Twice: a generation may begin while a call is repeated because of the one before."""
 _FENCE_REFUSALS = (b"fence_stale", b"fence_missing")
 _CLUSTER_REFUSALS = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN")
 
@@ -65,10 +70,6 @@ def declared() -> dict[str, Call]:
 class FenceSource(Protocol):
     """Whoever decides which generation and script set are current (see service/decisions)."""
 
-    @property
-    def fence(self) -> bytes:
-        """`generation.script_set`, as scripts compare it."""
-
     async def refused(self, seen: bytes | None) -> bool:
         """Redis refused our fence: it holds `seen`, or none. True when a retry with the fence of now makes sense."""
 
@@ -76,51 +77,94 @@ class FenceSource(Protocol):
 class Scripts:
     """The hot path from a domain operation to Redis."""
 
-    def __init__(self, primaries: Primaries, script_set: ScriptSet, fences: FenceSource) -> None:
+    def __init__(self, primaries: Primaries, fences: FenceSource) -> None:
         self._primaries = primaries
         self._links = primaries.table
         self._fences = fences
-        self.script_set = script_set
-        self._shas = {name: script.sha for name, script in script_set.scripts.items()}
+        self._plans: dict[str, _Plan] = {}
+        self._unfit: dict[str, str] = {}
+        self._fence = b""
+        self._generation = 0
+        self._version = ""
         self.latency: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
+
+    def activate(self, script_set: ScriptSet, generation: int, fence: bytes) -> None:
+        """From the next call on use these scripts and this fence, together."""
+        plans, unfit = {}, {}
+        for name, script in script_set.scripts.items():
+            call = _DECLARED.get(name)
+            try:
+                arrange = arranging(call, script) if call else None
+            except Unfit as error:
+                unfit[name] = str(error)
+            else:
+                plans[name] = _Plan(script.sha, script.source, not script.writes, arrange)
+        self._plans, self._unfit = plans, unfit
+        self._version, self._generation, self._fence = script_set.version, generation, fence
 
     async def call(self, call: Call, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]) -> list[Any]:
         """Run a script on one partition; `keys` and `args` come after the fence, which is added here.
 
-        Returns the reply, its code first. Raises the registry's store and fence errors; OutcomeUnknown when the
-        connection was lost after sending. Nothing is sent twice, except after a refusal that changed nothing
-        (unknown script, fence that this node has since caught up with, slot that is or moves elsewhere).
+        Returns the reply, its code first. Raises the registry's store and fence errors; ScriptAbsent when the active
+        set cannot do this; OutcomeUnknown when the connection was lost after sending, or when Redis may have lost its
+        data since. Nothing is sent twice, except after a refusal that changed nothing (unknown script, fence that this
+        node has since caught up with, slot that is or moves elsewhere).
         """
         name = call.name
         link = self._links[partition.number]
+        generation = self._generation
         started = perf_counter()
         reply = await link.send(self._packed(name, partition, keys, args))
         self.latency[name].observe(perf_counter() - started)
-        if type(reply) is list:
+        if type(reply) is list and generation == self._generation:
             code = reply[0]
             if code != b"fence_stale" and code != b"fence_missing":  # noqa: PLR1714 - the hot path, bytes compares
                 return reply
-        return await self._after_refusal(_Refused(name, partition, keys, args), link, reply)
+        return await self._recover(_Refused(name, partition, keys, args), generation, link, reply)
 
     def _packed(self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]) -> bytes:
+        plan = self._plans.get(name)
+        if plan is None:
+            raise self._absent(name)
+        if plan.arrange is not None:
+            try:
+                keys, args = plan.arrange(keys, args)
+            except Unfit as error:
+                raise ScriptAbsent(script=name, argument=str(error), version=self._version) from None
         packed: bytes = hiredis.pack_command(
-            ("EVALSHA", self._shas[name], len(keys) + 1, partition.fence, *keys, self._fences.fence, *args)
+            ("EVALSHA", plan.sha, len(keys) + 1, partition.fence, *keys, self._fence, *args)
         )
         return packed
 
-    async def _after_refusal(self, call: "_Refused", link: Link, reply: Any) -> list[Any]:
-        fence = self._fences.fence
-        if isinstance(reply, hiredis.ReplyError):
+    def _absent(self, name: str) -> SimpulError:
+        if not self._version:
+            return self._primaries.refusal  # the cluster has not decided anything yet
+        return ScriptAbsent(script=name, argument=self._unfit.get(name, "call"), version=self._version)
+
+    async def _recover(self, call: "_Refused", generation: int, link: Link, reply: Any) -> list[Any]:
+        """Send the call again, once the fence agrees, if it certainly changed nothing."""
+        for _ in range(_SENT_AGAIN_AT_MOST):
             reply = await self._despite_errors(call, link, reply)
-        if reply[0] not in _FENCE_REFUSALS:
+            if generation != self._generation:
+                self._refuse_what_was_done(call, generation, reply)
+            elif reply[0] not in _FENCE_REFUSALS:
+                return list(reply)
+            elif not await self._fences.refused(reply[1] if len(reply) > 1 else None):
+                break
+            generation, link = self._generation, self._links[call.partition.number]
+            reply = await link.send(self._packed(*call))
+        if generation == self._generation and type(reply) is list and reply[0] not in _FENCE_REFUSALS:
             return list(reply)
-        if not await self._fences.refused(reply[1] if len(reply) > 1 else None):
-            raise self._fence_error(call.partition, reply, fence)
-        link = self._links[call.partition.number]
-        again = await self._despite_errors(call, link, await link.send(self._packed(*call)))
-        if again[0] in _FENCE_REFUSALS:
-            raise self._fence_error(call.partition, again, self._fences.fence)
-        return list(again)
+        reply = await self._despite_errors(call, link, reply)
+        self._refuse_what_was_done(call, generation, reply)
+        raise self._fence_error(call.partition, reply)
+
+    def _refuse_what_was_done(self, call: "_Refused", generation: int, reply: list[Any]) -> None:
+        """The cluster moved on while Redis worked: what it did may be lost by now, and must not be called done."""
+        if reply[0] == b"ok" and not self._plans[call.name].is_read_only:
+            raise OutcomeUnknown(
+                reason=f"generation {self._generation} began before the answer came, which generation {generation} gave"
+            )
 
     async def _despite_errors(self, call: "_Refused", link: Link, reply: Any) -> Any:
         """Send the call again for as long as errors say that it did not run and that it can be helped.
@@ -146,14 +190,14 @@ class Scripts:
         return reply
 
     async def _load(self, name: str, link: Link) -> None:
-        sha = await link.execute("SCRIPT", "LOAD", self.script_set.scripts[name].source)
+        sha = await link.execute("SCRIPT", "LOAD", self._plans[name].source)
         if isinstance(sha, hiredis.ReplyError):
             raise self._typed(sha, link)
         log.info("%s loaded again: Redis at %s had forgotten it", name, link.address)
 
-    def _fence_error(self, partition: Partition, reply: list[Any], fence: bytes) -> SimpulError:
-        if len(reply) > 1:
-            return FenceStale(seen=reply[1].decode(), fence=fence.decode())
+    def _fence_error(self, partition: Partition, reply: list[Any]) -> SimpulError:
+        if reply[0] == b"fence_stale":
+            return FenceStale(seen=reply[1].decode(), fence=self._fence.decode())
         return FenceMissing(partition=partition.number)
 
     def _typed(self, reply: hiredis.ReplyError, link: Link) -> SimpulError:

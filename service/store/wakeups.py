@@ -12,6 +12,8 @@ from service.error_registry import LockWaitersFull
 from service.limits import LOCK_WAITERS_PER_NODE_MAX
 
 Ticket = asyncio.Future[None]
+EVERYBODY = b"*"
+"""Published instead of a lock when all of them may be had again: a quarantine ended."""
 
 
 class Wakeups:
@@ -53,6 +55,8 @@ class Wakeups:
         self.wake(key)
 
     def wake(self, key: bytes) -> None:
+        if key == EVERYBODY:
+            self.wake_all()
         for ticket in self._parked.get(key, ()):
             if not ticket.done():
                 ticket.set_result(None)

@@ -55,7 +55,7 @@ def test_a_script_with_an_unknown_key_name_is_refused_by_name() -> None:
     script = shipped().scripts["cache.get"]
     odd = replace(script, keys=(*script.keys, Argument("tags", "keys by tag", repeats=False)))
     with pytest.raises(evalsha.EvalshaError, match=r"cache\.get has a key 'tags'"):
-        evalsha.invocation(ScriptSet("v", {"cache.get": odd}), "cache.get", ["key=k"], config.load({}), None)
+        evalsha.invocation(ScriptSet("v", {"cache.get": odd}, 1, (1,)), "cache.get", ["key=k"], config.load({}), None)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -17,7 +17,7 @@ GOOD = 'status = 409\ntitle = "T"\ndetail = "D {x} {y} {x}."\naction = "A"\nretr
 
 def test_the_classes_are_made_from_the_registry_as_it_is() -> None:
     path = Path(error_registry.__file__)
-    assert path.read_text(encoding="utf-8") == generate.generated()[path], "run make generate"
+    assert path.read_text(encoding="utf-8") == generate.makers()[path](), "run make generate"
 
 
 @each_entry
