@@ -197,9 +197,15 @@ class NodeProcess:
 
     def start(self, *, ready: bool = True) -> "NodeProcess":
         self.spawn()
-        path = "/readyz" if ready else "/livez"
-        wait_until(lambda: self._is(path), f"{path} of {self.url}; see {self.log}: {self.log.read_text()[-2000:]}")
+        self.wait_for("/readyz" if ready else "/livez")
         return self
+
+    def wait_for(self, path: str) -> None:
+        """Until GET `path` answers 200."""
+        try:
+            wait_until(lambda: self._is(path), f"{path} of {self.url}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.log}: {self.log.read_text()[-2000:]}") from None
 
     def _is(self, path: str) -> bool:
         assert self.process
@@ -248,8 +254,11 @@ def cluster(folder: Path, redis_url: str, nodes: int = 3, **env: str) -> Iterato
         for number, port in enumerate(ports, 1)
     ]
     try:
+        # All at once: what one node is ready for, a majority has decided.
         for node in made:
-            node.start()
+            node.spawn()
+        for node in made:
+            node.wait_for("/readyz")
         yield made
     finally:
         for node in made:

@@ -94,9 +94,10 @@ class Fencing:
             await self._install([link for link in links if self._needs_fence(link)], self._unfenced, hold_ms)
         self._checked = {link.address: self._mark(link) for link in links}
 
-    async def shorten(self, left_ms: int) -> int:
-        """End quarantines in `left_ms` at the latest; the longest that is left then in ms, -1 = none."""
-        links = [link for link in self._primaries.links if link.is_up]
+    async def shorten(self, left_ms: int) -> int | None:
+        """End quarantines in `left_ms` at the latest. The longest that is left then in ms, -1 = there is none; None
+        when not every partition could be told."""
+        links = [link for link in self._primaries.links if link.incarnation is not None]
         replies = await asyncio.gather(
             *(
                 self._run(link, SHORTEN, (p.fence, p.quarantine), (self._fence(), left_ms, self._keys.wake_channel))
@@ -104,7 +105,8 @@ class Fencing:
                 for p in self._primaries.partitions_of(link)
             )
         )
-        return max((reply[1] for reply in replies if reply[0] == b"ok"), default=-1)
+        left = [int(reply[1]) for reply in replies if reply[0] == b"ok"]
+        return max(left) if len(left) == len(self._keys.partitions) else None
 
     # Looking
 
