@@ -76,7 +76,8 @@ class Generation:
         for script in self._script_set.scripts.values():
             _checked(await link.execute("SCRIPT", "LOAD", script.source))
         async with self._recovering:
-            await self._settle(self._places((link,)))
+            # One number for all primaries: what it is raised to for this one is installed at the others too.
+            await self._settle(self._places((*self._links_up(), link)))
 
     async def refused(self, seen: bytes | None) -> bool:
         before = self._fence
@@ -86,9 +87,11 @@ class Generation:
             if seen is not None and _script_set_of(seen) != self._script_set.version:
                 self.superseded_by = seen
                 return False
-            links = self._primaries.links if self._primaries else ()
-            await self._settle(self._places(link for link in links if link.is_up))
+            await self._settle(self._places(self._links_up()))
         return True
+
+    def _links_up(self) -> tuple[Link, ...]:
+        return tuple(link for link in self._primaries.links if link.is_up) if self._primaries else ()
 
     def _places(self, links: Iterable[Link]) -> list["_Place"]:
         if self._primaries is None:
