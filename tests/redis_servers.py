@@ -1,6 +1,6 @@
 """Sentinels, replicas and clusters from real server processes on free ports."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,17 +91,22 @@ def watched(folder: Path, flavour: str) -> Iterator[Watched]:
 
 
 class RedisCluster:
-    """Primaries with an even share of the slots each, and `replicas` of each of them."""
+    """Three primaries with an even share of the slots each, `replicas` of each of them, and `empty` ones without slots."""
 
-    def __init__(self, folder: Path, flavour: str, primaries: int = 3, replicas: int = 0) -> None:
+    def __init__(
+        self, folder: Path, flavour: str, *, replicas: int = 0, empty: int = 0, full_coverage: str = "yes"
+    ) -> None:
+        primaries = 3
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
         options += ("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
+        options += ("--cluster-require-full-coverage", full_coverage)
         self.servers = [
             RedisServer(folder / f"c{number}", flavour, *options, "--cluster-port", str(free_port()))
-            for number in range(primaries * (1 + replicas))
+            for number in range(primaries * (1 + replicas) + empty)
         ]
         self.primaries = self.servers[:primaries]
-        self.replicas = self.servers[primaries:]
+        self.replicas = self.servers[primaries : primaries * (1 + replicas)]
+        self.empty = self.servers[primaries * (1 + replicas) :]
 
     @property
     def url(self) -> str:
@@ -113,19 +118,19 @@ class RedisCluster:
             first, last = number * share, min((number + 1) * share, _SLOTS) - 1
             ask(server, "CLUSTER", "ADDSLOTSRANGE", first, last)
             ask(server, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        self.join(*self.servers[1:])
+        self._join()
         for number, server in enumerate(self.replicas):
             ask(server, "CLUSTER", "REPLICATE", self.id_of(self.primaries[number % len(self.primaries)]))
         wait_until(self.is_settled, "the cluster to be whole")
 
-    def join(self, *servers: RedisServer) -> None:
-        first = self.servers[0]
-        for server in servers:
+    def _join(self) -> None:
+        first, *others = self.servers
+        for server in others:
             bus = ask(server, "CONFIG", "GET", "cluster-port")[1]
             ask(first, "CLUSTER", "MEET", "127.0.0.1", server.port, bus)
-        everyone = {*self.servers, *servers}
+        size = str(len(self.servers))
         wait_until(
-            lambda: all(_info(one)["cluster_known_nodes"] == str(len(everyone)) for one in everyone),
+            lambda: all(_info(one)["cluster_known_nodes"] == size for one in self.servers),
             "the nodes to know each other",
         )
 
@@ -137,15 +142,18 @@ class RedisCluster:
     def id_of(self, server: RedisServer) -> str:
         return str(ask(server, "CLUSTER", "MYID").decode())
 
-    def owner_of(self, partition: Partition) -> RedisServer:
-        """By what the servers say of themselves."""
-        slot = slot_of(partition)
-        for server in self.servers:
-            if server.process is not None and _owns(server, slot):
-                return server
-        raise AssertionError(f"nobody owns slot {slot}")
+    def replica_of(self, primary: RedisServer) -> RedisServer:
+        return self.replicas[self.primaries.index(primary)]
 
-    def migrate(self, partition: Partition, target: RedisServer, before_end: "Any" = None) -> None:
+    def owner_of(self, partition: Partition, default: RedisServer | None = None) -> RedisServer:
+        """By what the servers say of themselves; `default` when none of them does."""
+        for server in self.servers:
+            if server.process is not None and _owns(server, slot_of(partition)):
+                return server
+        assert default is not None, f"nobody owns partition {partition.number}"
+        return default
+
+    def migrate(self, partition: Partition, target: RedisServer, before_end: Callable[[], object] = lambda: None) -> None:
         """Move a slot as `redis-cli --cluster reshard` does: keys one by one, then the ownership."""
         slot, source = slot_of(partition), self.owner_of(partition)
         ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
@@ -153,9 +161,8 @@ class RedisCluster:
         while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 10):
             for key in keys:
                 ask(source, "MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
-        if before_end is not None:
-            before_end()
-        for server in (target, source, *(other for other in self.primaries if other not in (target, source))):
+        before_end()
+        for server in (target, source, *(other for other in (*self.primaries, *self.empty) if other not in (target, source))):
             ask(server, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
 
 
@@ -172,8 +179,10 @@ def _owns(server: RedisServer, slot: int) -> bool:
 
 
 @contextmanager
-def redis_cluster(folder: Path, flavour: str, primaries: int = 3, replicas: int = 0) -> Iterator[RedisCluster]:
-    made = RedisCluster(folder, require(flavour), primaries, replicas)
+def redis_cluster(
+    folder: Path, flavour: str, *, replicas: int = 0, empty: int = 0, full_coverage: str = "yes"
+) -> Iterator[RedisCluster]:
+    made = RedisCluster(folder, require(flavour), replicas=replicas, empty=empty, full_coverage=full_coverage)
     with ExitStack() as stack:
         for server in made.servers:
             stack.callback(server.kill)
