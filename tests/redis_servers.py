@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from service.keys import Partition
 from service.store.cluster_map import slot_of
@@ -84,20 +84,21 @@ def watched(folder: Path, flavour: str) -> Iterator[Watched]:
         for server in made.servers:
             stack.callback(server.kill)
             server.start()
-            # Sentinels ask for replicas when they meet the primary, and then again after 10 s.
-            wait_until(lambda: server is not made.replica or _is_in_step(server), "the replica to be in step")
+            if server is made.replica:
+                # Sentinels ask for replicas when they meet the primary, and then again after 10 s.
+                wait_until(partial(_is_in_step, server), "the replica to be in step")
         wait_until(made.is_settled, "the sentinels to know each other and the replica")
         yield made
 
 
 class RedisCluster:
-    """Three primaries with an even share of the slots each, `replicas` of each of them, and `empty` ones without slots."""
+    """Three primaries with a third of the slots each, `replicas` of each of them, and `empty` ones without slots."""
 
     def __init__(
         self, folder: Path, flavour: str, *, replicas: int = 0, empty: int = 0, full_coverage: str = "yes"
     ) -> None:
         primaries = 3
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
+        options: tuple[str, ...] = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
         options += ("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
         options += ("--cluster-require-full-coverage", full_coverage)
         self.servers = [
@@ -153,8 +154,13 @@ class RedisCluster:
         assert default is not None, f"nobody owns partition {partition.number}"
         return default
 
-    def migrate(self, partition: Partition, target: RedisServer, before_end: Callable[[], object] = lambda: None) -> None:
-        """Move a slot as `redis-cli --cluster reshard` does: keys one by one, then the ownership."""
+    def migrate(
+        self, partition: Partition, target: RedisServer, before_end: Callable[[], object] = lambda: None
+    ) -> None:
+        """Move a slot as `redis-cli --cluster reshard` does: keys one by one, then the ownership.
+
+        `before_end` runs when the keys are over there and the slot is not.
+        """
         slot, source = slot_of(partition), self.owner_of(partition)
         ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
         ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(target))
@@ -162,7 +168,11 @@ class RedisCluster:
             for key in keys:
                 ask(source, "MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
         before_end()
-        for server in (target, source, *(other for other in (*self.primaries, *self.empty) if other not in (target, source))):
+        for server in (
+            target,
+            source,
+            *(other for other in (*self.primaries, *self.empty) if other not in (target, source)),
+        ):
             ask(server, "CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
 
 

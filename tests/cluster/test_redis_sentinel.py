@@ -1,7 +1,9 @@
 """A primary found by sentinels: every operation works, and a failover is followed."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,14 @@ def hang_the_primary(redis: Watched) -> None:
 def serves_from(node: NodeProcess, port: int) -> bool:
     is_put = node.post("/cache/put", {"key": "k", "value": 1}).status == 200
     return is_put and f"Redis at 127.0.0.1:{port} is up" in node.log.read_text()
+
+
+def is_ready(node: NodeProcess) -> bool:
+    return node.get("/readyz").status == 200
+
+
+def reads(node: NodeProcess, value: Any) -> bool:
+    return bool(node.post("/cache/get", {"key": "near"}).json["value"] == value)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -51,15 +61,15 @@ def test_all_nodes_hear_each_other_through_the_new_primary(tmp_path: Path) -> No
         one, two, _ = nodes
         redis.primary.pause()
         for node in nodes:
-            wait_until(lambda node=node: serves_from(node, redis.replica.port), "the new primary to serve")
-            wait_until(lambda node=node: node.get("/readyz").status == 200, "the subscription")
+            wait_until(partial(serves_from, node, redis.replica.port), "the new primary to serve")
+            wait_until(partial(is_ready, node), "the subscription")
         for value in range(5):
             one.post("/cache/put", {"key": "near", "value": value})
-            wait_until(lambda: two.post("/cache/get", {"key": "near"}).json["value"] == value, "the invalidation")
+            wait_until(partial(reads, two, value), "the invalidation")
         redis.primary.resume()
         assert ask(redis.primary, "INFO", "replication")["role"] == "master", "it has not heard of the failover yet"
         assert {node.post("/cache/put", {"key": "near", "value": "end"}).status for node in nodes} == {200}
-        wait_until(lambda: two.post("/cache/get", {"key": "near"}).json["value"] == "end", "the last invalidation")
+        wait_until(partial(reads, two, "end"), "the last invalidation")
 
 
 def test_a_node_that_finds_no_sentinel_says_whom_it_asked(tmp_path: Path) -> None:
