@@ -1,5 +1,6 @@
 """Partitions spread over a Redis Cluster: every operation works, and slots and primaries may move under load."""
 
+import shutil
 import threading
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from service.keys import Keys, Partition
 from service.store.cluster_map import slot_of
-from tests.cluster.traffic import Load, consume_all, load, ok, use_every_operation
+from tests.cluster.traffic import NAMES, Load, consume_all, load, ok, run_by_hand, use_every_operation
 from tests.redis_servers import FLAVOURS, RedisCluster, ask, redis_cluster
 from tests.support import Answer, NodeProcess, RedisServer, cluster, wait_until
 
@@ -21,6 +22,15 @@ def refusals(server: RedisServer, *kinds: str) -> int:
     """How many calls this server answered with these errors."""
     found = ask(server, "INFO", "errorstats")
     return sum(int(found[f"errorstat_{kind}"]["count"]) for kind in kinds if f"errorstat_{kind}" in found)
+
+
+def test_the_line_that_evalsha_prints_runs_on_every_primary(tmp_path: Path) -> None:
+    if not shutil.which("redis-cli"):
+        pytest.skip("no redis-cli on this machine (Debian: redis-tools)")
+    with redis_cluster(tmp_path / "redis", "valkey-9") as redis, cluster(tmp_path, redis.url, nodes=1) as (node,):
+        for name in {redis.owner_of(partition_of(name)).port: name for name in NAMES}.values():
+            assert run_by_hand(redis.url, "queue.publish", f"topic={name}", "id=m", "data=1").startswith("ok")
+            assert ok(node.post("/queue/consume", {"topic": name}))["id"] == "m"
 
 
 def progress(answers: Load, least: int = 30) -> None:

@@ -1,5 +1,6 @@
 """A primary found by sentinels: every operation works, and a failover is followed."""
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.traffic import consume_all, load, use_every_operation
+from tests.cluster.traffic import consume_all, load, run_by_hand, use_every_operation
 from tests.redis_servers import FLAVOURS, SERVICE, Watched, ask, watched
 from tests.support import NodeProcess, cluster, wait_until
 
@@ -18,10 +19,6 @@ def kill_the_primary(redis: Watched) -> None:
 
 def ask_for_a_failover(redis: Watched) -> None:
     ask(redis.sentinels[0], "SENTINEL", "FAILOVER", SERVICE)
-
-
-def hang_the_primary(redis: Watched) -> None:
-    redis.primary.pause()
 
 
 def serves_from(node: NodeProcess, port: int) -> bool:
@@ -38,7 +35,7 @@ def reads(node: NodeProcess, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("fail", [kill_the_primary, ask_for_a_failover, hang_the_primary])
+@pytest.mark.parametrize("fail", [kill_the_primary, ask_for_a_failover])
 def test_a_failover_is_followed_and_no_call_is_sent_twice(
     tmp_path: Path, flavour: str, fail: Callable[[Watched], None]
 ) -> None:
@@ -57,8 +54,14 @@ def test_a_failover_is_followed_and_no_call_is_sent_twice(
 
 
 def test_all_nodes_hear_each_other_through_the_new_primary(tmp_path: Path) -> None:
+    """The old primary hangs, comes back, and still takes itself for the primary."""
     with watched(tmp_path / "redis", "valkey-9") as redis, cluster(tmp_path, redis.url) as nodes:
         one, two, _ = nodes
+        if shutil.which("redis-cli"):
+            assert run_by_hand(redis.url, "cache.put", "key=by-hand", "value=1").startswith("ok")
+            assert one.post("/cache/get", {"key": "by-hand"}).json["value"] == 1
+        else:
+            print("evalsha not run: no redis-cli on this machine (Debian: redis-tools)")
         redis.primary.pause()
         for node in nodes:
             wait_until(partial(serves_from, node, redis.replica.port), "the new primary to serve")

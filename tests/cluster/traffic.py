@@ -1,5 +1,7 @@
 """Requests for the tests of topologies: one round of every operation, and a steady load that keeps its answers."""
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -7,9 +9,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from tests.support import Answer, NodeProcess
+from tests.support import ROOT, Answer, NodeProcess
 
-NAMES = tuple(f"name-{number}" for number in range(24))
+NAMES = tuple(f"name-{number}" for number in range(12))
 """Enough that every primary of three gets some: partitions are spread over the slots as by chance."""
 
 
@@ -32,6 +34,13 @@ def use_every_operation(node: NodeProcess, tag: str) -> None:
         found = ok(node.post("/cache/get", {"key": name, "consistency": "strong"}))
         assert (found["value"], found["version"]) == (tag, version)
         assert ok(node.post("/cache/invalidate", {"key": name}))["invalidated"] == 1
+
+
+def run_by_hand(redis_url: str, *words: str) -> str:
+    """What redis-cli answers to the line that `simpul evalsha` prints for this Redis."""
+    command = [sys.executable, "-m", "service.cli", "evalsha", *words, "--redis-url", redis_url]
+    line = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
 
 
 def ok(answer: Answer) -> Any:
