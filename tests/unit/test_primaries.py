@@ -26,6 +26,8 @@ PARTITION = KEYS.partitions[0]
 TIMEOUT_S = 0.5
 OK = b"*1\r\n$2\r\nok\r\n"
 HANG_UP = b""
+HOLD = b"?"
+"""Not sent: this reply and those after it wait for `release`."""
 
 Answer = Callable[[list[bytes]], bytes | None]
 
@@ -37,6 +39,7 @@ class Node:
         self.heard: list[list[bytes]] = []
         self.answer: Answer = lambda _: None
         self.role = "master"
+        self.release = asyncio.Event()
         self.address = ""
         self._server: asyncio.Server | None = None
 
@@ -46,6 +49,7 @@ class Node:
 
     async def stop(self) -> None:
         assert self._server
+        self.release.set()
         self._server.close()
 
     def calls(self) -> list[bytes]:
@@ -61,6 +65,9 @@ class Node:
                     reply = self.answer(command)
                     if reply == HANG_UP:
                         return
+                    if reply == HOLD:
+                        await self.release.wait()
+                        reply = OK
                     writer.write(self._usual(command) if reply is None else reply)
         except ConnectionError:
             return
@@ -290,6 +297,34 @@ def test_a_partition_leaves_its_old_primary_only_for_one_that_carries_traffic() 
     asyncio.run(scenario())
 
 
+def test_a_link_is_closed_only_after_its_last_call_was_answered() -> None:
+    async def scenario() -> None:
+        async with served(2) as (old, new):
+            old.answer = scripted(owned_by(old), HOLD)
+            new.answer = scripted(owned_by(new, epoch=2), OK)
+            async with linked(cluster_url(old), timeout_s=5.0) as primaries:
+                scripts = await up(primaries)
+                slow = asyncio.ensure_future(get(scripts))
+
+                async def is_sent() -> bool:
+                    return old.calls() == [b"EVALSHA"]
+
+                await eventually(is_sent, "the call to be sent")
+                old.answer = scripted(owned_by(new, epoch=2), HOLD)
+                primaries._finder.look_again()  # type: ignore[union-attr]
+
+                async def has_moved() -> bool:
+                    return [link.address for link in primaries.links] == [new.address]
+
+                await eventually(has_moved, "the partitions to move")
+                assert await get(scripts) == [b"ok"]
+                assert not slow.done()
+                old.release.set()
+                assert await slow == [b"ok"], "not lost with its link"
+
+    asyncio.run(scenario())
+
+
 def named(address: str, epoch: int) -> Answer:
     host, port = address.split(":")
     fields = {"ip": host, "port": port, "config-epoch": str(epoch), "flags": "master"}
@@ -321,7 +356,7 @@ def test_a_sentinel_that_missed_the_failover_is_outvoted() -> None:
 def test_a_sentinel_that_hangs_costs_no_time_while_a_majority_answers() -> None:
     async def scenario() -> None:
         async with served(3) as (hangs, second, third):
-            hangs.answer = lambda _: b" "
+            hangs.answer = lambda _: HOLD
             second.answer = third.answer = named("10.0.0.2:6379", 5)
             began = asyncio.get_running_loop().time()
             assert (await sentinels(hangs, second, third).primary()).address == "10.0.0.2:6379"
