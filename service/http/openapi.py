@@ -23,6 +23,7 @@ from service.error_registry import (
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
+    StoreUnsettled,
 )
 from service.errors import SimpulError
 from service.http.operation import Operation
@@ -36,6 +37,7 @@ _STORE_ERRORS = (
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
+    StoreUnsettled,
     StoreRefused,
     FenceMissing,
     FenceStale,

@@ -94,7 +94,12 @@ class Scripts:
         name = call.name
         link = self._links[partition.number]
         started = perf_counter()
-        reply = await link.send(self._packed(name, partition, keys, args))
+        # As `_packed` does, but without the cost of calling it.
+        reply = await link.send(
+            hiredis.pack_command(
+                ("EVALSHA", self._shas[name], len(keys) + 1, partition.fence, *keys, self._fences.fence, *args)
+            )
+        )
         self.latency[name].observe(perf_counter() - started)
         if type(reply) is list:
             code = reply[0]
