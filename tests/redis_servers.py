@@ -95,16 +95,29 @@ class RedisCluster:
     """Three primaries with a third of the slots each, `replicas` of each of them, and `empty` ones without slots."""
 
     def __init__(
-        self, folder: Path, flavour: str, *, replicas: int = 0, empty: int = 0, full_coverage: str = "yes"
+        self,
+        folder: Path,
+        flavour: str,
+        *,
+        replicas: int = 0,
+        empty: int = 0,
+        full_coverage: str = "yes",
+        options: tuple[str, ...] = (),
+        with_tls: bool = False,
     ) -> None:
+        """`with_tls`: every server listens on a port of its own for TLS too, with the files that `options` name."""
         primaries = 3
-        options: tuple[str, ...] = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
+        options += ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
         options += ("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0")
         options += ("--cluster-require-full-coverage", full_coverage)
-        self.servers = [
-            RedisServer(folder / f"c{number}", flavour, *options, "--cluster-port", str(free_port()))
-            for number in range(primaries * (1 + replicas) + empty)
-        ]
+        self.servers = []
+        self.tls_ports = []
+        for number in range(primaries * (1 + replicas) + empty):
+            own = ["--cluster-port", str(free_port())]
+            if with_tls:
+                self.tls_ports.append(free_port())
+                own += ["--tls-port", str(self.tls_ports[-1])]
+            self.servers.append(RedisServer(folder / f"c{number}", flavour, *options, *own))
         self.primaries = self.servers[:primaries]
         self.replicas = self.servers[primaries : primaries * (1 + replicas)]
         self.empty = self.servers[primaries * (1 + replicas) :]
@@ -189,10 +202,8 @@ def _owns(server: RedisServer, slot: int) -> bool:
 
 
 @contextmanager
-def redis_cluster(
-    folder: Path, flavour: str, *, replicas: int = 0, empty: int = 0, full_coverage: str = "yes"
-) -> Iterator[RedisCluster]:
-    made = RedisCluster(folder, require(flavour), replicas=replicas, empty=empty, full_coverage=full_coverage)
+def redis_cluster(folder: Path, flavour: str, **kind: Any) -> Iterator[RedisCluster]:
+    made = RedisCluster(folder, require(flavour), **kind)
     with ExitStack() as stack:
         for server in made.servers:
             stack.callback(server.kill)
