@@ -17,7 +17,7 @@ import hiredis
 
 from service.decisions.commands import Blessed, RaiseGeneration
 from service.decisions.decide import Decisions
-from service.decisions.fence import blessing
+from service.decisions.fence import blessing, is_blessed
 from service.decisions.machine import DecisionMachine
 from service.decisions.state import LEASE_COVER_MS_DEFAULT
 from service.error_registry import GenerationMoved
@@ -124,7 +124,7 @@ class Fencing:
         for link in links:
             assert link.incarnation is not None  # noqa: S101 - only links that know who answers are looked at
             partitions = self._primaries.partitions_of(link)
-            if state.generation and blessing(link.incarnation) not in state.primaries:
+            if state.generation and not is_blessed(link.incarnation, state.primaries):
                 why = why or f"another Redis answers at {link.address}: it may have lost data"
                 lost.update(partitions)
             for partition, reply in zip(partitions, await self._check(link, partitions), strict=True):

@@ -164,8 +164,6 @@ async def _rollback(context: Context, request: RollbackRequest) -> ScriptSetName
     return ScriptSetNamed(True, activations[-2])
 
 
-
-
 OPERATIONS = (
     Operation(
         path="/scripts/stage",

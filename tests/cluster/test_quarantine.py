@@ -52,9 +52,9 @@ def test_a_lost_lock_is_not_granted_again_while_its_lease_may_run(lasting: Lasti
     assert acquire(one, "held", "alice", ttl_ms=2_000)["granted"]
     began = time.monotonic()
     lasting.lose()
-    refused = acquire(two, "held", "bob")
-    assert refused["code"] == "lock_quarantine"
-    assert 0 < refused["left_ms"] <= 2_000
+    assert acquire(two, "held", "bob")["code"] == "lock_quarantine"
+    # At first the worst is reckoned with, until every node has said how long its leases run.
+    wait_until(lambda: acquire(two, "held", "bob").get("left_ms", 0) <= 2_000, "the nodes' word")
     got = acquire(two, "held", "bob", timeout=10)
     assert got["granted"]
     assert time.monotonic() - began >= 2.0, "alice believed to hold it for so long"
