@@ -1,0 +1,77 @@
+"""Sequential models of a lock, after those of Hazelcast's Jepsen tests, with leases.
+
+A model is a first state and a step. A lock with a lease adds one rule to each of them: an acquire may follow a hold
+that was not released if it can have happened after the end of that hold's lease.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.chaos.checkers.holds import GRAIN_MS, token_of
+from tests.chaos.checkers.linearize import linearize
+from tests.chaos.history import Event, History, Violation, by_target, conflict, select
+
+
+class Mutex(NamedTuple):
+    """Who holds the lock (a client and its token; None: nobody) and when the lease ends at the earliest."""
+
+    owner: str | None = None
+    token: int | None = None
+    lease_end_ms: float = 0.0
+    highest: int = 0
+    held_since: float = -1.0
+    """Invocation of the last grant or renewal, to name it in a violation."""
+
+
+def owner_aware(state: Mutex, event: Event) -> Mutex | None:
+    """One owner at a time; only the owner renews and releases."""
+    token = event.values.get("token")
+    if event.operation == "acquire":
+        if state.owner is not None and _latest_ms(event) < state.lease_end_ms:
+            return None
+        return Mutex(event.client, token, _lease_end_ms(event), max(state.highest, token or 0), event.invoked_ms)
+    if state.owner != event.client or (state.token is not None and state.token != token):
+        return None
+    if event.operation == "release":
+        return Mutex(highest=state.highest)
+    token = token if event.outcome == "unknown" else token_of(event)
+    return state._replace(token=token, lease_end_ms=_lease_end_ms(event), held_since=event.invoked_ms)
+
+
+def fenced(state: Mutex, event: Event) -> Mutex | None:
+    """Owner-aware, and each grant has a higher token than all before it."""
+    if event.operation == "acquire" and event.outcome == "ok" and event.values["token"] <= state.highest:
+        return None
+    return owner_aware(state, event)
+
+
+def is_an_owner_aware_mutex(history: History) -> list[Violation]:
+    """The exclusive locks of the history can be put in an order that `owner_aware` allows."""
+    return _check("owner-aware mutex", history, owner_aware)
+
+
+def is_a_fenced_mutex(history: History) -> list[Violation]:
+    """The exclusive locks of the history can be put in an order that `fenced` allows."""
+    return _check("fenced mutex", history, fenced)
+
+
+def _check(rule: str, history: History, step: object) -> list[Violation]:
+    found = []
+    for resource, events in by_target(select(history, "acquire", "renew", "release")).items():
+        if any(event.values.get("mode", "exclusive") != "exclusive" for event in events):
+            continue
+        stuck = linearize(events, Mutex(), step)  # type: ignore[arg-type]
+        if stuck is not None:
+            held = [e for e in events if e.invoked_ms == stuck.state.held_since and e.client == stuck.state.owner]
+            says = f"{resource}: no order of the operations allows this one while {stuck.state.owner or 'nobody'} holds"
+            found.append(conflict(rule, says, *held, stuck.event))
+    return found
+
+
+def _latest_ms(event: Event) -> float:
+    return event.completed_ms if event.outcome == "ok" else float("inf")
+
+
+def _lease_end_ms(event: Event) -> float:
+    return event.invoked_ms + float(event.values["ttl_ms"]) - GRAIN_MS
