@@ -24,6 +24,7 @@ class ProxyThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self.loop.run_forever, name="proxies", daemon=True)
         self._thread.start()
 
@@ -31,12 +32,15 @@ class ProxyThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
     def stop(self) -> None:
-        self.call(self._cancel_all())
+        """End every proxy with its connections."""
+        self.call(self._end_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
 
-    async def _cancel_all(self) -> None:
+    async def _end_all(self) -> None:
+        for server in self.servers:
+            server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -44,9 +48,9 @@ class ProxyThread:
 
 
 class Proxy:
-    """Listens on `port` of loopback and forwards to `target_port`."""
+    """Listens on `port` of loopback, any free one, and forwards to `target_port`."""
 
-    def __init__(self, thread: ProxyThread, target_port: int, *, port: int = 0) -> None:
+    def __init__(self, thread: ProxyThread, target_port: int) -> None:
         self._thread = thread
         self._target_port = target_port
         self._refusing = False
@@ -55,11 +59,12 @@ class Proxy:
         self._held: Callable[[int], bool] = lambda _: False
         self._open: set[_Connection] = set()
         self._changed = thread.call(_condition())
-        self._server = thread.call(self._listen(port))
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        server = thread.call(self._listen())
+        thread.servers.append(server)
+        self.port: int = server.sockets[0].getsockname()[1]
 
-    async def _listen(self, port: int) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", port)
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1")
 
     @property
     def connections(self) -> int:
@@ -103,13 +108,6 @@ class Proxy:
         self._thread.call(self._notify())
         if spoilt:
             self.drop()
-
-    def close(self) -> None:
-        self._thread.call(self._close())
-
-    async def _close(self) -> None:
-        self._server.close()
-        await self._drop()
 
     async def _drop(self) -> None:
         for connection in list(self._open):

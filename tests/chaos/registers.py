@@ -20,7 +20,7 @@ class Register:
         self._recorder = recorder
         self._versions = {GUARDED: 0, PLAIN: 0}
         self._highest = 0
-        self._at = 0
+        self._turn = 0
 
     def read(self, kind: str, client: str, token: int, owner: str) -> int | None:
         """The version; None if the token is refused."""
@@ -50,6 +50,6 @@ class Register:
     def _note(
         self, client: str, operation: str, kind: str, token: int, owner: str, *, refused: bool = False, **values: Any
     ) -> None:
-        self._at += 1
-        values |= {"register": kind, "at": self._at, "token": token, "owner": owner}
+        self._turn += 1
+        values |= {"register": kind, "turn": self._turn, "token": token, "owner": owner}
         self._recorder.instant(client, operation, self.name, "refused" if refused else "ok", **values)

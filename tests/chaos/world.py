@@ -75,9 +75,9 @@ class World:
 @contextmanager
 def world(folder: Path, *, aof: bool = False, replica: bool = False, fake_clocks: bool = False) -> Iterator[World]:
     """A cluster that is ready: every node serves and all know one leader. Without `aof` Redis keeps nothing."""
-    options = ("--appendonly", "yes", "--appendfsync", "everysec") if aof else ("--appendonly", "no")
+    options = ["--appendonly", "yes" if aof else "no", "--appendfsync", "everysec"]
     # A replica that takes over is behind by what the link lost, not by a full copy of its own.
-    options += ("--repl-diskless-sync-delay", "0", "--repl-timeout", "60")
+    options += ["--repl-diskless-sync-delay", "0", "--repl-timeout", "60"]
     with ExitStack() as stack:
         thread = ProxyThread()
         stack.callback(thread.stop)

@@ -94,6 +94,6 @@ def no_two_holders(history: History) -> list[Violation]:
 
 def _says(resource: str, one: Hold, other: Hold) -> str:
     return (
-        f"{one.grant.client} holds {resource} until {one.end_ms:.1f} ms, {other.grant.client} from "
-        f"{other.start_ms:.1f} ms: {min(one.end_ms, other.end_ms) - other.start_ms:.1f} ms together"
+        f"{one.grant.client} holds {resource} until {one.end_ms:.2f} ms, {other.grant.client} from "
+        f"{other.start_ms:.2f} ms: {min(one.end_ms, other.end_ms) - other.start_ms:.2f} ms together"
     )

@@ -16,7 +16,11 @@ from tests.chaos.history import Event
 State = TypeVar("State", bound=Hashable)
 
 CONFIGURATIONS_MAX = 100_000
-"""A search that has looked at this many gives up: undecided, which is no violation."""
+"""A search that has looked at this many gives up."""
+
+
+class Undecided(Exception):
+    """The search gave up: the history may be right or wrong."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Stuck(Generic[State]):
 
 
 def linearize(events: list[Event], first: State, step: Callable[[State, Event], State | None]) -> Stuck[State] | None:
-    """None if the events can be put in order, or if the search gave up; else where it got stuck.
+    """None if the events can be put in order; else where it got stuck. Raises Undecided.
 
     Events of unknown outcome may have happened at any time after their call, or never; refused ones are left out.
     `step` gives the state after an event, or None where the model does not allow it.
@@ -43,7 +47,7 @@ def linearize(events: list[Event], first: State, step: Callable[[State, Event], 
         if answered & ~done == 0:
             return None
         if len(seen) > CONFIGURATIONS_MAX:
-            return None
+            raise Undecided(f"{CONFIGURATIONS_MAX} configurations of {len(ops)} operations")
         count = (done & answered).bit_count()
         if count > best_done:
             best, best_done = (done, state), count

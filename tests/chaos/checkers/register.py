@@ -1,6 +1,6 @@
 """A register that lock holders write: no update is lost, and a writer that was overtaken is refused.
 
-Its events are instants in the order of their value `at`. `read` gives the version that is there; `write` says which
+Its events are instants in the order of their value `turn`. `read` gives the version that is there; `write` says which
 version it builds on, `base`, and which it made, `version`. A *guarded* register takes a token with both, and should
 refuse one below the highest it has seen. A *plain* one takes anybody; who writes there does so only while its lease
 runs.
@@ -26,7 +26,7 @@ def no_update_is_lost_to_a_holder(history: History) -> list[Violation]:
 
 def _register(history: History, kind: str) -> dict[str, list[Event]]:
     of_kind = [event for event in select(history, "read", "write") if event.values["register"] == kind]
-    return by_target(sorted(of_kind, key=lambda event: int(event.values["at"])))
+    return by_target(sorted(of_kind, key=lambda event: int(event.values["turn"])))
 
 
 def _lost(rule: str, history: History, kind: str) -> list[Violation]:

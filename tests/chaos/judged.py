@@ -1,0 +1,27 @@
+"""A run as a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.history import select
+from tests.chaos.nemeses import NEMESES
+from tests.chaos.trial import run_trial
+
+SEED = 1
+GRANTS_LEAST = 10
+"""A run with fewer shows nothing."""
+
+
+def passes(name: str, folder: Path) -> None:
+    """One run breaks no rule, and was a run: locks were granted, messages and values came and went."""
+    if NEMESES[name].why_not:
+        pytest.skip(NEMESES[name].why_not)
+    trial = run_trial(name, SEED, folder)
+    assert trial.grants >= GRANTS_LEAST
+    for operation in ("renew", "release", "publish", "ack", "put", "get", "write"):
+        assert select(trial.history, operation, outcome="ok"), f"no {operation} succeeded"
+    told = "\n".join(str(violation) for violation in trial.violations)
+    assert not trial.violations, f"replay: {trial.command}\n{told}"
