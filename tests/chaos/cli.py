@@ -23,6 +23,9 @@ from tests.chaos.trial import Trial, run_trial
 SHOWN = 3
 """Violations of a run that are printed; the stored history has them all."""
 
+WIDTH = 200
+"""Of the table where no terminal says otherwise."""
+
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
@@ -45,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> int:
     """Exit status 1 if a run showed a violation or could not be carried out."""
     options = parse(arguments)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
     if options.check is not None:
         found = violations(load(options.check))
         for violation in found:
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
             names.append(name)
     trials, failures = sweep(console, options, list(plan(options, names)))
     if trials:
-        console.print(table(trials))
+        report(console, trials)
     for line in failures:
         console.print(line, markup=False, highlight=False)
     return 1 if failures else 0
@@ -123,35 +126,37 @@ def judge(console: Console, options: argparse.Namespace, trial: Trial) -> list[s
     return [f"FAILED {trial.command}: {len(trial.violations)} violations{stored}"]
 
 
-def table(trials: list[Trial]) -> Table:
-    """One row a nemesis."""
+def report(console: Console, trials: list[Trial]) -> None:
+    """One row a nemesis, and under the table what was refused."""
     made = Table(box=None, pad_edge=False)
-    for column in ("nemesis", "runs", "operations", "grants"):
+    for column in ("nemesis", "runs", "operations", "grants", "refused", "unknown", "grant gap", "publish gap"):
         made.add_column(column, justify="left" if column == "nemesis" else "right", no_wrap=True)
-    made.add_column("runs that violate a rule", max_width=36)
-    made.add_column("gap ms\ngrant", justify="right")
-    made.add_column("gap ms\npublish", justify="right")
-    made.add_column("refusals and failures by code", max_width=50)
+    made.add_column("runs that break a rule", no_wrap=True)
+    codes = []
     for name in (name for name in NEMESES if any(trial.nemesis == name for trial in trials)):
-        made.add_row(*row(name, [trial for trial in trials if trial.nemesis == name]))
-    return made
+        of_it = [trial for trial in trials if trial.nemesis == name]
+        made.add_row(*row(name, of_it))
+        counted = sum((trial.codes for trial in of_it), Counter())
+        codes.append(f"{name}: {', '.join(f'{code} {count}' for code, count in counted.most_common())}")
+    console.print(made, crop=False)
+    console.print("Gaps: the longest time in ms, of any run, in which one node granted no lock or took no message.")
+    for line in ("", "Refusals and failures by code:", *codes):
+        console.print(line, markup=False, highlight=False)
 
 
 def row(name: str, of_it: list[Trial]) -> tuple[str, ...]:
-    codes: Counter[str] = Counter()
-    rules: Counter[str] = Counter()
-    for trial in of_it:
-        codes += trial.refusals
-        rules.update({violation.rule for violation in trial.violations})
+    events = [event for trial in of_it for event in trial.history]
+    rules = Counter(rule for trial in of_it for rule in {violation.rule for violation in trial.violations})
     return (
         name,
         str(len(of_it)),
-        str(sum(len(trial.history) for trial in of_it)),
+        str(len(events)),
         str(sum(trial.grants for trial in of_it)),
-        ", ".join(f"{rule} {count}" for rule, count in rules.most_common()) or "none",
+        str(sum(event.outcome == "refused" for event in events)),
+        str(sum(event.outcome == "unknown" for event in events)),
         f"{max(trial.grant_gap_ms for trial in of_it):.0f}",
         f"{max(trial.publish_gap_ms for trial in of_it):.0f}",
-        ", ".join(f"{code} {count}" for code, count in codes.most_common()),
+        ", ".join(f"{rule} {count}" for rule, count in rules.most_common()) or "none",
     )
 
 

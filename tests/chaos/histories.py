@@ -16,8 +16,10 @@ def event(
 
 
 def acquire(client: str, at: At, token: int, *, ttl_ms: int = 1000, outcome: Outcome = "ok", **values: Any) -> Event:
-    values = {"mode": "exclusive", "ttl_ms": ttl_ms} | ({"token": token} if outcome == "ok" else {}) | values
-    return event(client, "acquire", "r", at, outcome, **values)
+    told: dict[str, Any] = (
+        {"mode": "exclusive", "ttl_ms": ttl_ms} | ({"token": token} if outcome == "ok" else {}) | values
+    )
+    return event(client, "acquire", "r", at, outcome, **told)
 
 
 def renew(

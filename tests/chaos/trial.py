@@ -33,7 +33,7 @@ class Trial:
     grant_gap_ms: float
     publish_gap_ms: float
     """The longest time after the fault began in which one node granted no lock, accepted no message."""
-    refusals: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
 
     @property
     def grants(self) -> int:

@@ -18,7 +18,7 @@ from tests.chaos.recorder import Client, Recorder
 from tests.chaos.registers import Register
 
 LOCK_CLIENTS = 8
-QUEUE_CLIENTS = 2
+QUEUE_CLIENTS = 3
 CACHE_CLIENTS = 2
 
 EXCLUSIVE = ("r0", "r1", "r2")
@@ -110,7 +110,8 @@ class _Holder:
         register = self._register
         guarded = register.read(GUARDED, *self._who) if register else None
         plain = register.read(PLAIN, *self._who) if register and self._holds else None
-        await asyncio.sleep(chance.uniform(0, 0.6) * float(self._grant.values["ttl_ms"]) / 1000)
+        # Half of them hold briefly, so that grants are many; half long, so that at any moment some lock is held.
+        await asyncio.sleep(chance.choice((0.05, 0.7)) * chance.random() * float(self._grant.values["ttl_ms"]) / 1000)
         if chance.random() < 0.3 and not await self._renew():
             plain = None
         if chance.random() < 0.12:
@@ -178,7 +179,7 @@ async def _consume(client: Client, chance: random.Random, *, may_be_late: bool) 
         return True
     if "receipt" not in taken.values:
         return False
-    if may_be_late and chance.random() < 0.05:
+    if may_be_late and chance.random() < 0.03:
         await asyncio.sleep(1.5 * VISIBILITY_MS / 1000)
     answer = {"topic": TOPIC, "receipt": taken.values["receipt"]}
     await client.ask(_node(chance), "/queue/ack", TOPIC, answer, id=taken.values["id"])

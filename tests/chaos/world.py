@@ -58,6 +58,8 @@ class World:
 
     def _comes_from(self, sources: set[int]) -> Callable[[int], bool]:
         """Whether a client's port belongs to one of these nodes; remembered while the cut lasts."""
+        if not sources:
+            return lambda _: False
         pids = [node.process.pid for at, node in enumerate(self.nodes) if node.process and at in sources]
         known: dict[int, bool] = {}
 
@@ -75,7 +77,7 @@ class World:
 @contextmanager
 def world(folder: Path, *, aof: bool = False, replica: bool = False, fake_clocks: bool = False) -> Iterator[World]:
     """A cluster that is ready: every node serves and all know one leader. Without `aof` Redis keeps nothing."""
-    options = ["--appendonly", "yes" if aof else "no", "--appendfsync", "everysec"]
+    options = ["--appendonly", "yes" if aof else "no", "--appendfsync", "always"]
     # A replica that takes over is behind by what the link lost, not by a full copy of its own.
     options += ["--repl-diskless-sync-delay", "0", "--repl-timeout", "60"]
     with ExitStack() as stack:
