@@ -46,8 +46,8 @@ sim: $(VENV)/.test  ## The Raft simulator over SEEDS=10000 seeds; a failure prin
 mutants: $(VENV)/.test  ## Known Raft bugs, each put in and caught: the score table
 	@$(BIN)/python -m tests.raft.mutants
 
-chaos: SEEDS := 27
-chaos: $(VENV)/.test  ## Real clusters under faults, SEEDS=27 runs; ARGS="--nemesis flushall" chooses some
+chaos: SEEDS := 30
+chaos: $(VENV)/.test  ## Real clusters under faults, SEEDS=30 runs; ARGS="--nemesis flushall" chooses some
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --history build/chaos $(ARGS)
 
 bench: $(VENV)/.load  ## Requests per second of each endpoint against a bare Starlette echo, in one run

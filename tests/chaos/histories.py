@@ -10,9 +10,17 @@ At = tuple[float, float]
 
 
 def event(
-    client: str, operation: str, target: str, at: At, outcome: Outcome = "ok", *, code: str = "", **values: Any
+    client: str,
+    operation: str,
+    target: str,
+    at: At,
+    outcome: Outcome = "ok",
+    *,
+    code: str = "",
+    node: str = "n1",
+    **values: Any,
 ) -> Event:
-    return Event(client, operation, target, *at, outcome, code, "n1", values)
+    return Event(client, operation, target, *at, outcome, code, node, values)
 
 
 def acquire(client: str, at: At, token: int, *, ttl_ms: int = 1000, outcome: Outcome = "ok", **values: Any) -> Event:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.chaos.proxy import FROM_TARGET
-from tests.chaos.world import FAKETIME, NODES, World
+from tests.chaos.world import FAKETIME, NODES, World, wait_until_ready
 from tests.cluster.raft_cluster import kill, pause, resume
 from tests.support import RedisServer
 
@@ -129,6 +129,27 @@ def delete_all_counters(world: World, chance: random.Random) -> None:
     _delete(world, "*:tokens", chance, every=True)
 
 
+@nemesis("flush", loses=True)
+def flush_twice(world: World, chance: random.Random) -> None:
+    """Two losses at a short distance: the second may come while the first is being dealt with."""
+    _command(world.primary, "FLUSHALL")
+    time.sleep(chance.uniform(0, 0.3))
+    _command(world.primary, "FLUSHALL")
+
+
+@nemesis("restart", loses=True)
+def restart_everything_empty(world: World, _: random.Random) -> None:
+    """Power fails, and Redis kept nothing."""
+    for node in world.nodes:
+        kill(node)
+    world.primary.kill()
+    world.primary.start()
+    for node in world.nodes:
+        node.spawn()
+    for node in world.nodes:
+        wait_until_ready(node)
+
+
 # Redis hiccups, and keeps its data
 
 
@@ -237,6 +258,16 @@ def one_way_partition(world: World, _: random.Random) -> None:
     world.cut_ways({(leader, other) for other in range(NODES) if other != leader})
     time.sleep(2 * FAULT_S)
     world.cut_ways(set())
+
+
+@nemesis("partition", loses=True)
+def flush_and_kill_the_leader(world: World, _: random.Random) -> None:
+    """Who would decide dies as Redis forgets."""
+    leader = world.nodes[world.leader]
+    _command(world.primary, "FLUSHALL")
+    kill(leader)
+    time.sleep(FAULT_S)
+    leader.start()
 
 
 @nemesis("partition", loses=True)

@@ -7,6 +7,8 @@ Redis or a node under an address that stays the same; its methods may be called 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,6 +19,13 @@ Value = TypeVar("Value")
 CHUNK_BYTES = 65536
 FROM_CLIENT = "from client"
 FROM_TARGET = "from target"
+
+# linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_ALL_STATES = 0xFFFFFFFF
+_INODE_AT = 16 + 4 + 48 + 16
 
 
 class ProxyThread:
@@ -183,17 +192,30 @@ async def _condition() -> asyncio.Condition:
     return asyncio.Condition()
 
 
-def process_of(port: int, pids: list[int]) -> int | None:
-    """Which of these processes has the loopback connection with this local port (Linux: /proc)."""
-    wanted = f"0100007F:{port:04X}"
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    inodes = {f"socket:[{row[9]}]" for row in rows if row[1] == wanted}
-    for pid in pids:
+def process_of(client_port: int, server_port: int, pids: list[int]) -> int | None:
+    """Which of these processes has the client's end of this loopback connection (Linux)."""
+    inode = _inode(client_port, server_port)
+    for pid in pids if inode else ():
         for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
             try:
-                if str(descriptor.readlink()) in inodes:
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
                     return pid
             except OSError:
                 # It was closed between the listing and the look.
                 continue
     return None
+
+
+def _inode(client_port: int, server_port: int) -> int:
+    """Ask the kernel for one socket (sock_diag(7)): /proc/net/tcp lists those of the whole machine, at 4 us each."""
+    loopback = socket.inet_aton("127.0.0.1") + bytes(12)
+    no_cookie = b"\xff" * 8
+    identity = struct.pack("!HH", client_port, server_port) + loopback + loopback + bytes(4) + no_cookie
+    request = struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _ALL_STATES) + identity
+    header = struct.pack("=IHHII", 16 + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(header + request)
+        answer = kernel.recv(8192)
+    (kind,) = struct.unpack_from("=H", answer, 4)
+    # An error means that there is no such socket any more.
+    return int(struct.unpack_from("=I", answer, _INODE_AT)[0]) if kind == _SOCK_DIAG_BY_FAMILY else 0

@@ -141,8 +141,9 @@ def test_a_target_that_ends_the_connection_ends_it_for_the_client(proxy: Proxy, 
     wait_until(lambda: proxy.connections == 0, "the connection to be forgotten")
 
 
-def test_the_process_behind_a_port_is_found(line: socket.socket, upstream: RedisServer) -> None:
+def test_the_process_behind_a_connection_is_found(proxy: Proxy, line: socket.socket, upstream: RedisServer) -> None:
     port = line.getsockname()[1]
     assert upstream.process
-    assert process_of(port, [upstream.process.pid, os.getpid()]) == os.getpid()
-    assert process_of(port, [upstream.process.pid]) is None
+    assert process_of(port, proxy.port, [upstream.process.pid, os.getpid()]) == os.getpid()
+    assert process_of(port, proxy.port, [upstream.process.pid]) is None
+    assert process_of(port, upstream.port, [os.getpid()]) is None, "another connection"

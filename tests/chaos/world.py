@@ -23,6 +23,8 @@ from tests.support import NodeProcess, RedisServer, free_port, wait_until
 NODES = 3
 SETTINGS = {"SIMPUL_HEARTBEAT_MS": "75", "SIMPUL_ELECTION_MS": "500", "SIMPUL_STORE_TIMEOUT_MS": "1000"}
 """Half the default times, so that what takes seconds in the field fits a run of a few."""
+START_MOST_S = 45.0
+"""Six interpreters may be starting on two cores."""
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -54,9 +56,9 @@ class World:
         """Cut exactly these ways between nodes, as (from, to); the connections stay open and carry nothing."""
         for number, proxy in enumerate(self.to_node):
             sources = {source for source, target in ways if target == number}
-            proxy.hold(self._comes_from(sources))
+            proxy.hold(self._comes_from(sources, proxy.port))
 
-    def _comes_from(self, sources: set[int]) -> Callable[[int], bool]:
+    def _comes_from(self, sources: set[int], to: int) -> Callable[[int], bool]:
         """Whether a client's port belongs to one of these nodes; remembered while the cut lasts."""
         if not sources:
             return lambda _: False
@@ -65,7 +67,7 @@ class World:
 
         def comes(port: int) -> bool:
             if port not in known:
-                known[port] = process_of(port, pids) is not None
+                known[port] = process_of(port, to, pids) is not None
             return known[port]
 
         return comes
@@ -81,18 +83,20 @@ def world(folder: Path, *, aof: bool = False, replica: bool = False, fake_clocks
     # A replica that takes over is behind by what the link lost, not by a full copy of its own.
     options += ["--repl-diskless-sync-delay", "0", "--repl-timeout", "60"]
     with ExitStack() as stack:
-        thread = ProxyThread()
-        stack.callback(thread.stop)
+        # Two loops: finding out who calls a node must not hold up the way to Redis.
+        redis_ways, node_ways = ProxyThread(), ProxyThread()
+        stack.callback(redis_ways.stop)
+        stack.callback(node_ways.stop)
         primary = _server(stack, folder / "primary", *options)
         spare = _server(stack, folder / "spare", *options)
         replication = follower = None
         if replica:
-            replication = Proxy(thread, primary.port)
+            replication = Proxy(redis_ways, primary.port)
             follower = _server(stack, folder / "replica", *options, "--replicaof", f"127.0.0.1 {replication.port}")
             _wait_for_replica(follower)
         ports = [free_port() for _ in range(NODES)]
-        to_node = [Proxy(thread, port) for port in ports]
-        to_redis = [Proxy(thread, primary.port) for _ in ports]
+        to_node = [Proxy(node_ways, port) for port in ports]
+        to_redis = [Proxy(redis_ways, primary.port) for _ in ports]
         made = World(folder, [], primary, follower, spare, to_redis, to_node, replication)
         for number, port in enumerate(ports):
             made.nodes.append(_node(made, number, port, fake_clocks=fake_clocks))
@@ -100,7 +104,7 @@ def world(folder: Path, *, aof: bool = False, replica: bool = False, fake_clocks
         for node in made.nodes:
             node.spawn()
         for node in made.nodes:
-            wait_until(lambda node=node: _is_ready(node), f"{node.name}: {node.log}")  # type: ignore[misc]
+            wait_until_ready(node)
         joined(made.nodes)
         yield made
 
@@ -139,6 +143,14 @@ def _node(made: World, number: int, port: int, *, fake_clocks: bool) -> NodeProc
         **SETTINGS,
         **clock,
     )
+
+
+def wait_until_ready(node: NodeProcess) -> None:
+    """Wait for a node that was spawned; if it does not come, say what it said last."""
+    try:
+        wait_until(lambda: _is_ready(node), f"{node.name}", START_MOST_S)
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {node.log.read_text()[-2000:]}") from None
 
 
 def _is_ready(node: NodeProcess) -> bool:
