@@ -57,6 +57,10 @@ BAD: dict[str, tuple[Checker, list[Event]]] = {
             acquire("b", (10, 15), 2),
         ],
     ),
+    "a refused release leaves the lease": (
+        no_two_holders,
+        [acquire("a", (0, 5), 1), release("a", (6, 9), 1, "refused", "store_unavailable"), acquire("b", (10, 15), 2)],
+    ),
     "a writer beside a reader": (
         no_two_holders,
         [acquire("a", (0, 5), 1, mode="shared"), acquire("b", (10, 15), 2)],
@@ -256,8 +260,15 @@ def test_its_good_twin_passes_every_rule(name: str) -> None:
     assert [str(violation) for violation in violations(GOOD[name])] == []
 
 
-def test_a_holder_that_was_told_of_its_loss_holds_no_more() -> None:
-    told = renew("a", (6, 9), 1, outcome="refused", code="lock_lost")
+@pytest.mark.parametrize(
+    "told",
+    [
+        renew("a", (6, 9), 1, outcome="refused", code="lock_lost"),
+        release("a", (6, 9), 1, "refused", "lock_not_held"),
+    ],
+    ids=lambda event: event.code,
+)
+def test_a_holder_that_was_told_of_its_loss_holds_no_more(told: Event) -> None:
     history = [acquire("a", (0, 5), 1), told, acquire("b", (10, 15), 2)]
     assert no_two_holders(history) == []
     assert is_an_owner_aware_mutex(history), "the lease was promised all the same"

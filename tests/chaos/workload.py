@@ -21,7 +21,7 @@ LOCK_CLIENTS = 8
 QUEUE_CLIENTS = 3
 CACHE_CLIENTS = 2
 
-EXCLUSIVE = ("r0", "r1", "r2")
+EXCLUSIVE = ("r0", "r1", "r2", "r3", "r4")
 MIXED = "rw"
 """Taken by readers and writers."""
 TTL_MS = (300, 1000)
@@ -110,8 +110,10 @@ class _Holder:
         register = self._register
         guarded = register.read(GUARDED, *self._who) if register else None
         plain = register.read(PLAIN, *self._who) if register and self._holds else None
-        # Half of them hold briefly, so that grants are many; half long, so that at any moment some lock is held.
-        await asyncio.sleep(chance.choice((0.05, 0.7)) * chance.random() * float(self._grant.values["ttl_ms"]) / 1000)
+        # Some hold briefly, so that grants are many; most hold long, so that at any moment some lock is held.
+        await asyncio.sleep(
+            chance.choice((0.05, 0.7, 0.7)) * chance.random() * float(self._grant.values["ttl_ms"]) / 1000
+        )
         if chance.random() < 0.3 and not await self._renew():
             plain = None
         if chance.random() < 0.12:

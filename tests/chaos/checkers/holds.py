@@ -9,6 +9,8 @@ from tests.chaos.history import Event, History, Violation, by_target, conflict, 
 RULE = "two holders"
 GRAIN_MS = 1.0
 """Redis counts leases in whole milliseconds, cut off: a lease may end this much before invocation + ttl."""
+SAYS_LOST = ("lock_lost", "lock_not_held", "token_stale")
+"""Refusals that tell a holder that it holds no more."""
 
 
 @dataclass(slots=True)
@@ -59,12 +61,11 @@ def token_of(event: Event) -> int:
 
 def _end_by(event: Event) -> float:
     """When the holds before this renewal or release end because of it, at the earliest."""
-    if event.operation == "release":
-        return event.invoked_ms
-    if event.outcome != "refused":
-        # It may have set a shorter lease than was left.
-        return _lease_end_ms(event)
-    return event.completed_ms if event.code == "lock_lost" else float("inf")
+    if event.outcome == "refused":
+        # Any other refusal changed nothing: the lease runs on.
+        return event.completed_ms if event.code in SAYS_LOST else float("inf")
+    # A renewal may have set a shorter lease than was left.
+    return event.invoked_ms if event.operation == "release" else _lease_end_ms(event)
 
 
 def _hold(grant: Event, since: Event) -> Hold:

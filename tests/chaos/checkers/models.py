@@ -26,18 +26,24 @@ class Mutex(NamedTuple):
 
 
 def owner_aware(state: Mutex, event: Event) -> Mutex | None:
-    """One owner at a time; only the owner renews and releases."""
-    token = event.values.get("token")
+    """One owner at a time; only the owner renews and releases.
+
+    Of unknown outcome, only what can make room for others is tried (a release, a shorter lease). An acquire that
+    nobody heard the answer of, or a longer lease, could only stand in the way, and each would double the search.
+    """
     if event.operation == "acquire":
-        if state.owner is not None and _latest_ms(event) < state.lease_end_ms:
+        if event.outcome == "unknown" or (state.owner is not None and event.completed_ms < state.lease_end_ms):
             return None
-        return Mutex(event.client, token, _lease_end_ms(event), max(state.highest, token or 0), event.invoked_ms)
-    if state.owner != event.client or (state.token is not None and state.token != token):
+        token = int(event.values["token"])
+        return Mutex(event.client, token, _lease_end_ms(event), max(state.highest, token), event.invoked_ms)
+    if (state.owner, state.token) != (event.client, event.values["token"]):
         return None
     if event.operation == "release":
         return Mutex(highest=state.highest)
-    token = token if event.outcome == "unknown" else token_of(event)
-    return state._replace(token=token, lease_end_ms=_lease_end_ms(event), held_since=event.invoked_ms)
+    lease_end_ms = _lease_end_ms(event)
+    if event.outcome == "unknown" and lease_end_ms >= state.lease_end_ms:
+        return None
+    return state._replace(token=token_of(event), lease_end_ms=lease_end_ms, held_since=event.invoked_ms)
 
 
 def fenced(state: Mutex, event: Event) -> Mutex | None:
@@ -73,10 +79,6 @@ def _check(rule: str, history: History, step: Callable[[Mutex, Event], Mutex | N
             says = f"{resource}: no order of the operations allows this one while {stuck.state.owner or 'nobody'} holds"
             found.append(conflict(rule, says, *held, stuck.event))
     return found
-
-
-def _latest_ms(event: Event) -> float:
-    return event.completed_ms if event.outcome == "ok" else float("inf")
 
 
 def _lease_end_ms(event: Event) -> float:
