@@ -207,6 +207,10 @@ GOOD: dict[str, list[Event]] = {
         acquire("b", (10, 35), 3),
         release("b", (40, 41), 3),
     ],
+    "a grant whose answer came after that of the next": [
+        acquire("a", (0, 30), 1, ttl_ms=5),
+        acquire("b", (10, 20), 2),
+    ],
     "a late release of a hold that nobody followed": [acquire("a", (0, 5), 1, ttl_ms=300), release("a", (310, 315), 1)],
     "writes that build on each other": [write(1, "a", 1, 0, 1), write(2, "a", 1, 1, 2), write(3, "b", 2, 2, 3)],
     "a stale writer that was refused": [
