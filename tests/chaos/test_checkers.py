@@ -237,6 +237,7 @@ GOOD: dict[str, list[Event]] = {
     "a value overwritten within the bound": [put(1, (0, 1)), put(2, (5, 6)), get(1, (1005, 1008))],
     "the newest value": [put(1, (0, 1)), put(2, (5, 6)), get(2, (1007, 1008))],
     "a put of unknown outcome that was carried out": [put(1, (0, 1)), put(2, (5, 6), "unknown"), get(2, (2000, 2001))],
+    "a value invalidated within the bound": [put(1, (0, 1)), invalidate((500, 501)), get(1, (1007, 1008))],
     "a value that was invalidated": [put(1, (0, 1)), invalidate((5, 6)), get(0, (1007, 1008))],
     "a value that an invalidation of unknown outcome took": [
         put(1, (0, 1)),

@@ -69,16 +69,7 @@ def _latest_ms(event: Event) -> float:
 
 
 def _candidates(ops: list[Event], done: int) -> list[int]:
-    """Who may come next: those that were called before the first of the rest was answered."""
-    found = []
-    bound = math.inf
-    for at, event in enumerate(ops):
-        if done >> at & 1:
-            continue
-        latest_ms = _latest_ms(event)
-        if latest_ms > bound and event.invoked_ms > bound:
-            continue
-        bound = min(bound, latest_ms)
-        if event.invoked_ms <= bound:
-            found.append(at)
-    return found
+    """Who may come next, of operations by their latest instant: those called before the first of the rest ended."""
+    waiting = [at for at in range(len(ops)) if not done >> at & 1]
+    bound_ms = _latest_ms(ops[waiting[0]])
+    return [at for at in waiting if ops[at].invoked_ms <= bound_ms]
