@@ -74,7 +74,7 @@ async def _lock_client(stage: Stage, name: str) -> None:
             "owner": name,
             "mode": "shared" if shared else "exclusive",
             "ttl_ms": chance.randint(*TTL_MS),
-            "timeout": chance.choice((0, 0.3, 1, 2)),
+            "timeout": chance.choice((0, 0, 0.2, 0.5, 2)),
         }
         grant = await client.ask(_node(chance), "/lock/acquire", resource, body, keep={"token": "token"})
         if grant.outcome == "ok":
