@@ -21,8 +21,13 @@ from tests.cluster.raft_cluster import joined, leader_of
 from tests.support import NodeProcess, RedisServer, free_port, wait_until
 
 NODES = 3
-SETTINGS = {"SIMPUL_HEARTBEAT_MS": "75", "SIMPUL_ELECTION_MS": "500", "SIMPUL_STORE_TIMEOUT_MS": "1000"}
-"""Half the default times, so that what takes seconds in the field fits a run of a few."""
+SETTINGS = {
+    "SIMPUL_HEARTBEAT_MS": "75",
+    "SIMPUL_ELECTION_MS": "500",
+    "SIMPUL_STORE_TIMEOUT_MS": "1000",
+    "SIMPUL_LEASE_COVER_MS": "1000",
+}
+"""Shorter than the default times, so that what takes a minute in the field fits a run of a few seconds."""
 START_MOST_S = 45.0
 """Six interpreters may be starting on two cores."""
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
