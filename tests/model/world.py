@@ -37,11 +37,6 @@ class World(RuleBasedStateMachine):
         self.run.pass_time(moments * MOMENT_MS + 1, linger=linger)
         self.now += moments
 
-    def lose_everything(self) -> None:
-        generation = int(self.run.fence.partition(".")[0])
-        self.run.redis.flushall()
-        self.run.install(generation + 1)
-
 
 def explore(
     machine: type[World], server: RedisServer, *, examples_max: int, script_set: ScriptSet | None = None
