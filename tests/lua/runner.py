@@ -25,8 +25,8 @@ CHANNEL = "invalidate"
 
 _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
--- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it. A quarantine
--- ends at a time written in its value.
+-- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
+-- A quarantine ends at a time written in its value.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
@@ -232,7 +232,14 @@ class Runner:
         return self.call("lock.renew", resource, owner=owner, token=token, ttl_ms=ttl_ms, **args)
 
     def reattach(
-        self, owner: str, token: int, mode: str = "exclusive", ttl_ms: int = 30_000, *, resource: str = "res", **args: Any
+        self,
+        owner: str,
+        token: int,
+        mode: str = "exclusive",
+        ttl_ms: int = 30_000,
+        *,
+        resource: str = "res",
+        **args: Any,
     ) -> Reply:
         return self.call("lock.reattach", resource, owner=owner, token=token, mode=mode, ttl_ms=ttl_ms, **args)
 

@@ -130,6 +130,7 @@ def test_a_counter_ahead_of_the_floor_goes_on_after_a_quarantine(run: Runner) ->
     run.redis.set(run.key("tokens"), ahead)
     for _ in range(2):
         run.install(run.generation + 1, quarantine_ms=QUARANTINE_MS)
+        assert run.acquire("a").code == "lock_quarantine", "a counter that is high enough is set aside, too"
     run.pass_time(QUARANTINE_MS)
     assert run.granted("a") == ahead + 1
 
