@@ -11,6 +11,7 @@ from tests.support import DEADLINE_S
 
 Once = Callable[[Runner, str], Reply]
 """A call that would change something in the prepared partition, with a request id."""
+OLD_TOKEN = ((GENERATION - 1) << COUNTER_BITS) + 1
 
 
 MUTATIONS: dict[str, Once] = {
@@ -42,7 +43,6 @@ FENCES = {"fence.install", "fence.check"}
 """They are about another fence than the installed one: each has that in tests of its own."""
 IN_QUARANTINE = {"lock.reattach", *STATES}
 GRANTING = {"lock.acquire", "lock.renew", "lock.reattach"}
-OLD_TOKEN = ((GENERATION - 1) << COUNTER_BITS) + 1
 each_mutation = pytest.mark.parametrize("name", MUTATIONS)
 
 

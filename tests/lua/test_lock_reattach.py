@@ -1,5 +1,7 @@
 """lock.reattach: which of the holds that Redis lost come back, and against which others."""
 
+from typing import Any
+
 import pytest
 
 from tests.lua.runner import COUNTER_BITS, GENERATION, QUARANTINE_MS, WAKE_CHANNEL, Runner, heard, now_ms
@@ -10,7 +12,7 @@ OLD = GENERATION << COUNTER_BITS
 READERS_COMPARED_MAX = 100
 
 
-def refused(run: Runner, owner: str, token: int, mode: str = "exclusive", **args: str) -> bool:
+def refused(run: Runner, owner: str, token: int, mode: str = "exclusive", **args: Any) -> bool:
     """Whether the hold is lost, and trying to take it up left everything as it was."""
     before = run.snapshot()
     if run.reattach(owner, token, mode, **args) != ("lock_lost", []):

@@ -10,6 +10,7 @@ clients whose leases run, no two exclude each other, whatever Redis has forgotte
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from hypothesis import strategies as st
@@ -43,6 +44,12 @@ class Asked:
 
     contents: tuple[Any, ...]
     hold: Hold | None
+
+
+class Loss(Enum):
+    NOTHING = 0
+    EVERYTHING = 1
+    SINCE_THE_COPY = 2
 
 
 @dataclass
@@ -246,29 +253,34 @@ class LockMachine(World):
         self.kept = Kept(self.copy(), holds, asked, self.quarantine_ends)
 
     @precondition(lambda self: self.running_leases())
-    @rule(pick=st.integers(0, 9), owner=OWNERS, mode=MODES, ttl=MOMENTS)
-    def a_replica_misses_a_change_of_holders(self, pick: int, owner: str, mode: str, ttl: int) -> None:
+    @rule(pick=st.integers(0, 9), owner=OWNERS, mode=MODES, loss=st.sampled_from(Loss), is_newest_first=st.booleans())
+    def a_replica_misses_a_change_of_holders(
+        self, *, pick: int, owner: str, mode: str, loss: Loss, is_newest_first: bool
+    ) -> None:
         """Which single steps at random seldom come to."""
         self.a_replica_falls_behind()
         leases = self.running_leases()
         lease = leases[pick % len(leases)]
         self.release_by(lease.resource, lease.owner, lease.token, "")
-        self.acquire(lease.resource, owner, mode, ttl, "")
+        self.acquire(lease.resource, owner, mode, 2, "")
+        self.redis_forgets(loss, 0)
+        if loss is not Loss.NOTHING:
+            self.all_come_back(is_newest_first, is_late=True)
 
-    @rule(unlucky=st.integers(0, 2), is_copy_kept=st.booleans(), longer=st.sampled_from([0, 0, 1]))
-    def redis_forgets(self, unlucky: int, is_copy_kept: bool, longer: int) -> None:
-        """Everything, or what came after a copy. The leader knows how long leases run that nodes granted."""
-        if unlucky < 2:
-            return
+    @rule(loss=st.sampled_from([Loss.NOTHING, Loss.NOTHING, *Loss]), longer=st.sampled_from([0, 0, 1]))
+    def redis_forgets(self, loss: Loss, longer: int) -> None:
+        """The leader knows how long leases run that nodes granted, or reckons with `longer`."""
         longest = max((lease.ends for lease in self.running_leases()), default=self.now) + longer
-        if is_copy_kept and self.kept:
+        if loss is Loss.SINCE_THE_COPY and self.kept:
             self.bring_back(self.kept.copy)
             self.holds, self.asked = deepcopy((self.kept.holds, self.kept.asked))
             self.quarantine_ends = max(self.kept.quarantine_ends, longest)
-        else:
+        elif loss is Loss.EVERYTHING:
             self.run.redis.flushall()
             self.holds, self.asked, self.kept = [], {}, None
             self.quarantine_ends = longest
+        else:
+            return
         quarantine_ms = (longest - self.now) * MOMENT_MS
         assert self.run.install(self.run.generation + 1, quarantine_ms=quarantine_ms).code == "ok"
 
