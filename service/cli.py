@@ -1,5 +1,6 @@
 """The command line. Imports are made where they are used: `simpul node` must start fast, and --help faster."""
 
+import asyncio
 import json
 import os
 import sys
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.keys import Partition
+    from service.redis_url import Server
     from service.store.bundle import ScriptSet
 
 _DATA_DEFAULT = ".simpul"
+_ASK_S = 2.0
 _EXIT_FAILED = 1
 _EXIT_MISUSED = 2
 
@@ -138,12 +141,15 @@ def evalsha(
     Example: simpul evalsha lock.acquire resource=r1 owner=alice
     """
     from service.evalsha import EvalshaError, invocation  # noqa: PLC0415
+    from service.redis_url import Topology, parse  # noqa: PLC0415
+    from service.store import by_hand  # noqa: PLC0415
     from service.store.bundle import shipped  # noqa: PLC0415
 
     settings = config.load(_with_redis(redis_url, data))
     script_set = shipped()
+    found: list[Server] = []
     try:
-        call = invocation(script_set, name, words, settings, None if offline else _fence_reader(settings))
+        call = invocation(script_set, name, words, settings, None if offline else _fence_reader(settings, found))
     except EvalshaError as error:
         _fail(str(error), _EXIT_MISUSED)
     running = call.fence.partition(".")[2]
@@ -154,11 +160,15 @@ def evalsha(
         )
     if "@" in settings.redis_url:
         _note("the password is left out: put it into the environment variable REDISCLI_AUTH")
+    url = parse(settings.redis_url)
+    if offline and url.topology is Topology.SENTINEL:
+        _note(f"the primary is not looked up offline; a sentinel knows it: {by_hand.how_to_ask_a_sentinel(url)}")
+    redis_cli = by_hand.redis_cli(url, found[0].address if found else None)
     if ldb is None:
-        click.echo(call.evalsha_line(settings.redis_url))
+        click.echo(call.evalsha_line(redis_cli))
         return
     _dump(script_set, ldb, only=name)
-    click.echo(call.debugger_line(settings.redis_url, ldb))
+    click.echo(call.debugger_line(redis_cli, ldb))
 
 
 @cli.command()
@@ -182,18 +192,23 @@ def _with_redis(redis_url: str | None, data: Path) -> dict[str, str]:
     return env
 
 
-def _fence_reader(settings: Config) -> "Callable[[Partition], str]":
+def _fence_reader(settings: Config, found: "list[Server]") -> "Callable[[Partition], str]":
+    """Reads fences of Redis, and notes in `found` which server gave them."""
+
     def read(partition: "Partition") -> str:
         from redis import Redis  # noqa: PLC0415
         from redis.exceptions import RedisError  # noqa: PLC0415
 
-        from service.redis_url import without_password  # noqa: PLC0415
+        from service.redis_url import parse, without_password  # noqa: PLC0415
+        from service.store.by_hand import holder_of  # noqa: PLC0415
+        from service.store.dial import DialError  # noqa: PLC0415
 
         shown = without_password(settings.redis_url)
         try:
-            with Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+            found.append(asyncio.run(holder_of(partition, parse(settings.redis_url), _ASK_S)))
+            with Redis.from_url(found[0].url, socket_timeout=_ASK_S, socket_connect_timeout=_ASK_S) as client:
                 fence = client.get(partition.fence)
-        except RedisError as error:
+        except (RedisError, DialError) as error:
             _fail(
                 f"Redis at {shown} did not tell the fence ({error}): name another with --redis-url, or use --offline",
                 _EXIT_FAILED,

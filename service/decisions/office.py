@@ -52,6 +52,7 @@ class Office:
         """Why Redis is not as the log says, after the last pass."""
         self.foreign = ""
         """The cluster whose data Redis holds instead of ours."""
+        self._said = ""
         self._runner = runner
         self._machine = machine
         self._decisions = decisions
@@ -164,9 +165,11 @@ class Office:
             trouble = error.detail
         else:
             trouble = ""
-        if trouble and trouble != self.trouble:
-            log.warning("not as decided: %s", trouble)
         self.trouble = trouble
+        if trouble and trouble != self._said:
+            # Once: the same trouble comes and goes with every attempt to connect.
+            log.warning("not as decided: %s", trouble)
+            self._said = trouble
         return bool(trouble)
 
     def _hold_ms(self) -> int:
@@ -182,7 +185,8 @@ class Office:
         ends_at = monotonic() + left_ms / 1000
         if self._imposed is None or self._imposed[0] != generation or ends_at < self._imposed[1] - _WORTHWHILE_S:
             longest_ms = await self._fencing.shorten(left_ms)
-            self._imposed = generation, ends_at if longest_ms >= 0 else 0.0
+            if longest_ms is not None:
+                self._imposed = generation, ends_at if longest_ms >= 0 else 0.0
 
     async def _assign(self) -> None:
         state = self._machine.state
