@@ -227,7 +227,8 @@ class LockMachine(World):
             assert lease.token not in self.leases, "a lease that runs was refused"
         else:
             assert reply == ("ok", [ttl * MOMENT_MS, lease.mode.encode()])
-            assert not any(other in self.running_leases() for other in others), "a lease that runs gave way"
+            running = {lease.token for lease in self.running_leases()}
+            assert running.isdisjoint(other.token for other in others), "a lease that runs gave way"
             self.holds = [hold for hold in self.holds if hold not in others]
             hold = replace(lease)
             self.holds.append(hold)
