@@ -21,7 +21,6 @@
 --   CLUSTER_FOREIGN cluster_id fence: the data belongs to another cluster
 -- Complexity: O(1)
 -- Retry: safe
---- @include lib/quarantine
 local installed = redis.call("GET", KEYS[1]) or ""
 local cluster = redis.call("GET", KEYS[5])
 if cluster and cluster ~= ARGV[3] and cluster ~= ARGV[4] then
@@ -33,6 +32,7 @@ if installed_generation > generation then
   return { FENCE_STALE, installed }
 end
 
+--- @include lib/quarantine
 local tokens, versions, quarantine, floor = KEYS[2], KEYS[3], KEYS[4], ARGV[2]
 local function lifted(last)
   if tonumber(last or 0) < tonumber(floor) then
