@@ -43,7 +43,7 @@ from service.raft.state import Outbox, Stored
 
 class Raft(Follower):
     """One member. Everything that enters comes through the methods of this class and `propose`,
-    `read_index`, `transfer_leadership`, `report_unreachable`, `report_snapshot`."""
+    `read_index`, `transfer_leadership`, `report_unreachable`, `report_snapshot`, `report_disk_replaced`."""
 
     def __init__(self, config: Config, random: Random, stored: Stored | None = None) -> None:
         """`random` draws the election timeouts; seed it for a reproducible member.

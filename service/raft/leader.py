@@ -216,6 +216,16 @@ class Leader(Reads):
             progress.probe(progress.match + 1)
             progress.probing = True
 
+    def report_disk_replaced(self, peer: NodeId) -> None:
+        """`peer` comes with an empty disk instead of the one that acknowledged: believe nothing of what it said.
+
+        Counting the old disk would commit what too few hold, and tell the new one of commits it cannot have.
+        """
+        progress = self.peers.get(peer)
+        if progress is not None:
+            # Its silence goes on: a new disk is no sign of life (thesis §6.2).
+            self.peers[peer] = Progress(next=self.log.last + 1, silent_ticks=progress.silent_ticks)
+
     # Leadership transfer (thesis §3.10)
 
     def transfer_leadership(self, to: NodeId) -> None:

@@ -198,6 +198,11 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "simulator",
         "test_replication:test_a_lost_snapshot_is_sent_again",
     ),
+    flow.OldDiskBelieved: (
+        "simulator",
+        "test_replaced_disk:test_a_replaced_disk_is_filled_anew_and_told_of_no_commit_only_the_old_one_had",
+        "test_replaced_disk:test_what_the_old_disk_acknowledged_does_not_count_for_commitment",
+    ),
     flow.SlowBackTrack: ("test_labs:test_back_track_over_long_wrong_logs_costs_a_round_per_term_not_per_entry",),
     flow.TransferTakesProposals: (
         "test_reads_and_transfer:test_proposals_are_refused_during_a_transfer_and_accepted_after_its_abort",

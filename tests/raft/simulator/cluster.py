@@ -15,6 +15,7 @@ from tests.raft.simulator.disk import Disk
 from tests.raft.simulator.invariants import Checker, Violation
 from tests.raft.simulator.member import Member
 from tests.raft.simulator.network import Network
+from tests.raft.simulator.replacement import Replacement
 from tests.raft.simulator.scheduler import MS, Scheduler
 from tests.raft.simulator.trace import Trace
 from tests.raft.simulator.workload import Workload
@@ -78,6 +79,7 @@ class Cluster:
         self.by_id: dict[NodeId, Member] = {}
         self.checker = Checker(lambda: self.members)
         self.workload = Workload(self, self.stream("workload"))
+        self.replacement = Replacement(self)
         names = tuple(f"n{number + 1}" for number in range(spec.members))
         settings = self.stream("settings")
         for name in names:

@@ -184,6 +184,14 @@ class Disk:
         self.synced_last = self.last
         return Stored(self.hard_state, self.snapshot, tuple(self.entries[index] for index in sorted(self.entries)))
 
+    def wipe(self) -> None:
+        """Another disk takes its place, with nothing on it."""
+        self.hard_state = HardState()
+        self.snapshot = self.damaged = self.tear = None
+        self.entries.clear()
+        self.last = self.synced_last = 0
+        self.failing = ""
+
     # Looking
 
     def holds(self, index: int, term: int) -> bool:

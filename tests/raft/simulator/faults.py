@@ -183,13 +183,26 @@ def _old_acks(cluster: Cluster, fault: Fault) -> None:
 
 def _flip(cluster: Cluster, fault: Fault) -> None:
     """Damage is silent until a restart; a majority of disks always stays readable."""
-    lost = [member for member in cluster.members if member.refused or member.disk.damaged is not None]
+    lost = [m for m in cluster.members if m.refused or m.lacks_disk or m.disk.damaged is not None]
     member = cluster.members[fault.who]
     if member in lost or len(lost) < (len(cluster.members) - 1) // 2:
         index = member.disk.flip()
         cluster.trace.add(member.id, f"bit flip in entry {index}")
         member.crash("killed after a bit flip")
         cluster.scheduler.after(fault.lasts_us // 4, member.start)
+
+
+def _replace_disk(cluster: Cluster, fault: Fault) -> None:
+    """Of anyone, or of the follower that a leader counts most on, as soon as there is one."""
+    leader = cluster.workload.leader()
+    matches = leader.core.peer_states() if leader is not None and leader.core is not None else {}
+    counted_on = max(matches, key=lambda node: (matches[node].match, node), default=None)
+    if fault.amount < 0.3:
+        cluster.replacement.begin(cluster.members[fault.who])
+    elif counted_on is not None and matches[counted_on].match:
+        cluster.replacement.begin(cluster.by_id[counted_on])
+    elif cluster.workload.running:
+        cluster.scheduler.after(100 * MS, _replace_disk, cluster, fault)
 
 
 def _clock_jump(cluster: Cluster, fault: Fault) -> None:
@@ -245,6 +258,7 @@ KINDS: dict[str, Callable[[Cluster, Fault], None]] = {
     "slow_acks": _slow_acks,
     "old_acks": _old_acks,
     "flip": _flip,
+    "replace_disk": _replace_disk,
     "clock_jump": _clock_jump,
     "tick_rate": _tick_rate,
     "transfer": _transfer,

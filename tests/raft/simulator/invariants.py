@@ -74,6 +74,10 @@ class Checker:
         self._require(core.log.commit <= self.max_committed, "commit", f"{member.id} starts past all commits")
         self._require(old.led_term <= core.term, "durable term", f"{member.id} forgot the term it led")
 
+    def on_new_disk(self, member: Member) -> None:
+        """Its new disk promises nothing of what the old one did."""
+        self.seen.pop(member.id, None)
+
     def after(self, member: Member, core: Raft) -> None:
         """After each step of `member`."""
         seen = self.seen[member.id]

@@ -88,7 +88,7 @@ def omission_graph(nodes: list[NodeId]) -> set[tuple[NodeId, NodeId]]:
 
 
 def _unavailable(cluster: Cluster) -> int:
-    return sum(member.refused for member in cluster.members)
+    return sum(member.refused or member.lacks_disk for member in cluster.members)
 
 
 def _reached(cluster: Cluster, leader: Member) -> list[Member]:

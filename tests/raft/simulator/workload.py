@@ -49,13 +49,13 @@ class Workload:
             for _ in range(self._random.randrange(1, 12) if luck > 0.95 else 1):
                 self.propose(member)
 
-    def propose(self, member: Member) -> Proposed | None:
-        """Propose one unique command at `member`, or at the leader it names; None if refused."""
+    def propose(self, member: Member, command: bytes = b"") -> Proposed | None:
+        """Propose a command (default: a unique one) at `member`, or at the leader it names; None if refused."""
         core = member.core
         if core is None or member.paused:
             return None
         self._commands += 1
-        data = b"c%d" % self._commands
+        data = command or b"c%d" % self._commands
         try:
             proposed = core.propose(data)
         except NotLeader as refusal:
