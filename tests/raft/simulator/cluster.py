@@ -110,6 +110,7 @@ class Cluster:
         name = config.node
         disk = make_disk(self.scheduler, self.stream(f"disk:{name}"))
         disk.on_replace = lambda old, new: self.checker.on_replace(name, old, new)
+        disk.on_entry = lambda entry, state: self.checker.on_entry(name, entry, state)
         member = Member(self, config, disk, self.stream(f"member:{name}"))
         settings = self.stream(f"pace:{name}")
         member.tick_us = settings.randrange(40 * MS, 62 * MS)
@@ -117,8 +118,8 @@ class Cluster:
         self.members.append(member)
         self.by_id[name] = member
 
-    def _deliver(self, message: Message) -> None:
-        self.by_id[message.to].deliver(message)
+    def _deliver(self, to: NodeId, message: Message) -> None:
+        self.by_id[to].deliver(message)
 
     def run(self) -> None:
         """Chaos, then order. Raises Violation."""

@@ -157,6 +157,21 @@ def _replay(cluster: Cluster, fault: Fault) -> None:
     cluster.network.replay(int(80 * fault.amount))
 
 
+def _misdeliver(cluster: Cluster, fault: Fault) -> None:
+    cluster.network.misdeliver(int(40 * fault.amount))
+
+
+def _lonely_campaign(cluster: Cluster, fault: Fault) -> None:
+    """A member that was told to take over, and cut off at that moment, comes back with a newer term."""
+    member = cluster.members[fault.who]
+    core = member.core
+    if core is None or member.paused or core.role is Role.LEADER or not core.may_campaign():
+        return
+    cluster.network.cut(_links(cluster, [member.id], both=True), fault.lasts_us)
+    core.start_election(transfer=True)
+    member.pump()
+
+
 def _hang_disk(cluster: Cluster, fault: Fault) -> None:
     who = _leader_or(cluster, fault.who) if fault.amount < 0.5 else fault.who
     cluster.members[who].disk.hung_until = cluster.scheduler.now + 2 * fault.lasts_us
@@ -252,6 +267,8 @@ KINDS: dict[str, Callable[[Cluster, Fault], None]] = {
     "weather": _weather,
     "calm": _calm,
     "replay": _replay,
+    "misdeliver": _misdeliver,
+    "lonely_campaign": _lonely_campaign,
     "hang_disk": _hang_disk,
     "fail_disk": _fail_disk,
     "tear_write": _tear_write,

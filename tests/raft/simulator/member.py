@@ -14,7 +14,7 @@ from service.raft.events import describe
 from service.raft.messages import Entry, EntryKind, Message, Snapshot
 from service.raft.ready import Ready, WriteAck
 from tests.raft.simulator.disk import Disk, DiskDamaged, Write
-from tests.raft.simulator.invariants import Violation
+from tests.raft.simulator.invariants import Before, Violation
 from tests.raft.simulator.trace import brief
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Member:
             return
         core = self.core
         self._note(f"gets {brief(message)}")
-        before = (core.term, core.vote)
+        before = Before.of(core)
         try:
             core.step(message)
         except InvariantBroken as error:

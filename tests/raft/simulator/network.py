@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from service.raft.messages import InstallSnapshot, Message, NodeId, TimeoutNow, VoteReply
@@ -41,7 +41,8 @@ class _Parcel:
 class Network:
     """Carries messages between members. Independent random delays reorder them."""
 
-    def __init__(self, scheduler: Scheduler, random: Random, deliver: Callable[[Message], None]) -> None:
+    def __init__(self, scheduler: Scheduler, random: Random, deliver: Callable[[NodeId, Message], None]) -> None:
+        """`deliver` takes the member at whose door the message arrives, which need not be its addressee."""
         self.weather = Weather()
         self.cuts: dict[tuple[NodeId, NodeId], int] = {}
         self.permanent: set[tuple[NodeId, NodeId]] = set()
@@ -80,7 +81,7 @@ class Network:
         # A cut made while the message travelled loses it too.
         link = (message.sender, message.to)
         if link not in self.permanent and not self.cuts.get(link):
-            self._deliver(message)
+            self._deliver(message.to, message)
 
     def _is_admitted(self, parcel: _Parcel) -> bool:
         """Nodes refuse what a lost disk said, and what was meant for one (service.raft.admission)."""
@@ -115,6 +116,17 @@ class Network:
             if memory:
                 delay = self._random.randrange(1 * MS, 400 * MS)
                 self._scheduler.after(delay, self._arrive, self._random.choice(memory))
+
+    def misdeliver(self, count: int) -> None:
+        """Old messages once more, as if from a stranger or to somebody else's door."""
+        for _ in range(count):
+            memory = self._rare if self._rare and self._random.random() < 0.5 else self._overheard
+            if memory:
+                parcel = self._random.choice(memory)
+                delay = self._random.randrange(1 * MS, 400 * MS)
+                message = parcel.message
+                self._scheduler.after(delay, self._deliver, message.to, replace(message, sender="stranger"))
+                self._scheduler.after(delay, self._deliver, message.sender, message)
 
     def heal(self) -> None:
         """End every cut and the bad weather."""

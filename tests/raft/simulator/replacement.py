@@ -54,6 +54,7 @@ class Replacement:
         self._decided_at = self._decided_at or entry.index
         self._cluster.network.forget_disk(self.of.id, member.id)
         member.core.report_disk_replaced(self.of.id)
+        self._cluster.checker.on_disk_lost(member, self.of.id)
 
     def after(self) -> None:
         """Once all others show the decision, whether from the log or in a snapshot, the new disk is put in."""

@@ -6,7 +6,9 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from service.raft.core import Raft
 from service.raft.errors import NotLeader, Refused
+from service.raft.log import entry_bytes
 from service.raft.messages import Entry, NodeId
 from service.raft.ready import Proposed, ReadState, Role
 from tests.raft.simulator.invariants import Violation
@@ -69,11 +71,18 @@ class Workload:
                 return None
         except Refused:
             return None
+        self._check_backlog(core)
         waiting = self._waiting.setdefault((member.id, member.life), deque())
         waiting.append((proposed, data))
         self._cluster.trace.add(member.id, f"proposes {data.decode()} at {proposed.index}/{proposed.term}")
         member.pump()
         return proposed
+
+    def _check_backlog(self, core: Raft) -> None:
+        """Twice the bound, because what a new leader inherits from several is counted only up to it."""
+        waiting = sum(map(entry_bytes, core.log.entries[core.log.commit - core.log.base : -1]))
+        if waiting > 2 * core.config.max_uncommitted_bytes:
+            raise Violation("backlog", f"{core.id} accepts a command while {waiting} bytes wait")
 
     def on_apply(self, member: Member, entry: Entry) -> None:
         """A member applied an entry: whoever proposed it there now knows its outcome."""
