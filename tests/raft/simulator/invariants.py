@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from service.raft.core import Raft
 from service.raft.messages import (
-    FROM_LEADER,
     AppendReply,
     AppendRequest,
     Entry,
     EntryKind,
     HardState,
+    Heartbeat,
+    InstallSnapshot,
     Message,
     NodeId,
     PreVoteReply,
@@ -29,6 +30,10 @@ from service.raft.ready import Ready, Role
 
 if TYPE_CHECKING:
     from tests.raft.simulator.member import Machine, Member
+
+
+FROM_LEADER = (AppendRequest, Heartbeat, InstallSnapshot)
+"""Only the leader of a term sends these, so their sender *is* the leader of their term."""
 
 
 class Violation(AssertionError):

@@ -79,9 +79,8 @@ class Workload:
         return proposed
 
     def _check_backlog(self, core: Raft) -> None:
-        """Twice the bound, because what a new leader inherits from several is counted only up to it."""
         waiting = sum(map(entry_bytes, core.log.entries[core.log.commit - core.log.base : -1]))
-        if waiting > 2 * core.config.max_uncommitted_bytes:
+        if waiting > core.config.max_uncommitted_bytes:
             raise Violation("backlog", f"{core.id} accepts a command while {waiting} bytes wait")
 
     def on_apply(self, member: Member, entry: Entry) -> None:
