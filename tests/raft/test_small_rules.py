@@ -320,6 +320,7 @@ def test_a_new_leader_counts_what_it_inherits_and_commits_give_back_exactly_that
         core.step(VoteReply(voter, "n1", core.term, granted=True))
     tail = sum(map(entry_bytes, core.log.entries[core.log.commit - core.log.base :]))
     assert core.uncommitted_bytes == tail > 100
+    world.work("n1")
     core.step(AppendReply("n2", "n1", core.term, core.log.last))
     assert core.log.commit == core.log.last
     assert core.uncommitted_bytes == 0
