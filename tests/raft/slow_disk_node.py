@@ -39,6 +39,6 @@ class HangingStorage(Storage):
 
 
 if __name__ == "__main__":
-    member.Storage = HangingStorage  # type: ignore[misc]
+    vars(member)["Storage"] = HangingStorage
     sys.argv = ["simpul", "node"]
     cli.main()

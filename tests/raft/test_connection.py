@@ -1,4 +1,4 @@
-"""One kept connection between nodes, against a real server on a real socket: one retry, fresh; a deadline; no mix-up."""
+"""One kept connection between nodes, against a real server on a real socket: a deadline, one fresh retry, no mix-up."""
 
 from __future__ import annotations
 

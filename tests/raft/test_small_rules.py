@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from service.raft.errors import BacklogFull, InvariantBroken
-from service.raft.events import StartedPreVote, Why
+from service.raft.events import BecameLeader, StartedElection, StartedPreVote, Why
 from service.raft.log import ENTRY_OVERHEAD_BYTES, entry_bytes
 from service.raft.messages import (
     AppendReply,
@@ -18,6 +18,8 @@ from service.raft.messages import (
     InstallSnapshot,
     PreVoteReply,
     PreVoteRequest,
+    ReadReply,
+    ReadRequest,
     Snapshot,
     TimeoutNow,
     VoteReply,
@@ -359,3 +361,85 @@ def test_a_leader_that_compacted_entries_and_has_no_snapshot_stops(raft: RaftCla
     world.heal()
     with pytest.raises(InvariantBroken, match="there is no snapshot"):
         world.run(4 * HEARTBEAT)
+
+
+# Reads
+
+
+def test_reads_that_followers_ask_for_are_bounded_too_and_only_a_leader_takes_them(raft: RaftClass) -> None:
+    world = World(3, raft, max_pending_reads=2)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    core = world.core("n1")
+    for number in range(4):
+        core.step(ReadRequest("n2", "n1", core.term, b"%d" % number))
+    assert len(core.pending_reads) == 2
+    world.core("n2").step(ReadRequest("n3", "n2", core.term, b"r"))
+    assert not world.core("n2").pending_reads
+    assert not world.core("n2").postponed
+
+
+def test_a_confirmation_is_believed_once_and_only_of_a_read_that_was_asked_for(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    core = world.core("n2")
+    core.read_index(b"r")
+    for context in (b"r", b"r", b"never asked"):
+        core.step(ReadReply("n1", "n2", core.term, context, 1))
+    assert [read.context for read in core.ready().read_states] == [b"r"]
+
+
+def test_who_loses_office_gives_up_every_read_and_tells_its_own(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    core = world.core("n1")
+    core.read_index(b"pending")
+    core.step(ReadRequest("n2", "n1", core.term, b"of n2"))
+    core.postponed = [(b"postponed", "n1"), (b"postponed of n2", "n2")]
+    core.step(Heartbeat("n2", "n1", core.term + 1, 0, 0))
+    assert set(core.ready().reads_lost) == {b"pending", b"postponed"}
+    assert (list(core.pending_reads), core.postponed, core.round_due, core.read_round) == ([], [], False, 0)
+
+
+# Roles
+
+
+def test_nothing_of_an_office_outlives_it(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.core("n1").start_election(transfer=True)
+    world.deliver()
+    core = world.core("n1")
+    core.transfer_leadership("n2")
+    core.step(Heartbeat("n3", "n1", core.term + 1, 0, 0))
+    assert (core.role, core.leader, core.vote) == (Role.FOLLOWER, "n3", None)
+    assert (core.votes, core.peers, core.transferee, core.transfer_campaign) == ({}, {}, None, False)
+    assert (core.election_elapsed, core.leader_silence) == (0, 0)
+
+
+def test_a_leader_that_is_heard_again_resets_both_clocks(raft: RaftClass) -> None:
+    core = raft(config("n1", 3), Random(1), Stored())
+    core.step(Heartbeat("n2", "n1", 1, 0, 0))
+    for _ in range(5):
+        core.tick()
+    assert (core.election_elapsed, core.leader_silence) == (5, 5)
+    core.step(Heartbeat("n2", "n1", 1, 0, 0))
+    assert (core.election_elapsed, core.leader_silence) == (0, 0)
+
+
+def test_the_disk_is_silent_one_tick_after_an_election_timeout(raft: RaftClass) -> None:
+    core = raft(config("n1", 3), Random(1), Stored())
+    core.step(Heartbeat("n2", "n1", 1, 0, 0))
+    assert core.ready().write_ack is not None
+    for _ in range(ELECTION):
+        core.tick()
+    assert not core.storage_is_silent()
+    core.tick()
+    assert core.storage_is_silent()
+
+
+def test_the_history_keeps_the_newest_events(raft: RaftClass) -> None:
+    world = World(3, raft, history_events=2)
+    world.elect("n1")
+    assert [type(event) for _, event in world.core("n1").history] == [StartedElection, BecameLeader]

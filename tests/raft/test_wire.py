@@ -144,7 +144,7 @@ def test_a_field_appended_here_takes_its_default_in_an_older_nodes_message() -> 
 
 @pytest.mark.parametrize("kind", [kind for kind in get_args(Message) if kind is not InstallSnapshot])
 def test_no_field_of_version_1_may_be_missing(kind: Any) -> None:
-    values = {"int": 1, "bool": True, "bytes": b"x", "tuple[Entry, ...]": (), "NodeId": "http://a"}
+    values: dict[Any, Any] = {"int": 1, "bool": True, "bytes": b"x", "tuple[Entry, ...]": (), "NodeId": "http://a"}
     message = kind(**{field.name: values[field.type] for field in dataclasses.fields(kind)})
     with pytest.raises(WireError):
         _altered(lambda elements: elements[7][0].pop(), wire.to_wire(message))

@@ -193,7 +193,9 @@ def _hand_over(cluster: Cluster, election_us: int) -> None:
     assert old.core is not None
     old.core.transfer_leadership(target.id)
     old.pump()
-    if not cluster.scheduler.run_until(cluster.scheduler.now + election_us, lambda: cluster.workload.leader() is target):
+    if not cluster.scheduler.run_until(
+        cluster.scheduler.now + election_us, lambda: cluster.workload.leader() is target
+    ):
         raise Violation("transfer", f"{target.id} did not take over from {old.id}")
     cluster.scheduler.run_until(cluster.scheduler.now + election_us)
     leader, silent = _leader_and_another(cluster)
