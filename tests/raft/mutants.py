@@ -130,10 +130,7 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "simulator",
         "test_labs_snapshots:test_a_cluster_restarted_from_snapshots_alone_goes_on",
     ),
-    commitment.AckOfOldTermCounts: (
-        "simulator",
-        "test_replication:test_an_ack_of_an_old_term_does_not_count",
-    ),
+    commitment.AckOfOldTermCounts: ("test_replication:test_an_ack_of_an_old_term_does_not_count",),
     elections.VotesTwice: (
         "simulator",
         "test_elections:test_a_vote_is_given_once_a_term_and_repeated_on_request",
