@@ -25,6 +25,7 @@ from service.raft.messages import (
     VoteReply,
     VoteRequest,
 )
+from service.raft.progress import Mode
 from service.raft.ready import ApplyAck, Role, SoftState
 from service.raft.state import Stored
 from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World, config, log_of
@@ -443,3 +444,77 @@ def test_the_history_keeps_the_newest_events(raft: RaftClass) -> None:
     world = World(3, raft, history_events=2)
     world.elect("n1")
     assert [type(event) for _, event in world.core("n1").history] == [StartedElection, BecameLeader]
+
+
+# Followers that were lost from sight
+
+
+def test_nothing_goes_out_optimistically_to_a_member_that_cannot_be_reached(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    core = world.core("n1")
+    core.propose(b"a")
+    world.work("n1")
+    world.queue.clear()
+    core.report_unreachable("n2")
+    peer = core.peers["n2"]
+    assert (peer.mode, peer.next, peer.probing, list(peer.inflight)) == (Mode.PROBE, peer.match + 1, True, [])
+    core.propose(b"b")
+    assert [m.to for m in core.ready().messages if isinstance(m, AppendRequest)] == ["n3"]
+    core.report_unreachable("a stranger")
+    peer.await_snapshot(9)
+    core.report_unreachable("n2")
+    assert peer.mode is Mode.SNAPSHOT
+
+
+def test_a_snapshot_that_was_not_delivered_is_followed_by_one_probe_after_a_heartbeat(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    core = world.core("n1")
+    peer = core.peers["n2"]
+    core.report_snapshot("n2", delivered=False)
+    assert peer.mode is Mode.REPLICATE, "no snapshot was under way"
+    peer.await_snapshot(9)
+    core.report_snapshot("n2", delivered=True)
+    assert peer.mode is Mode.SNAPSHOT, "until it is acknowledged"
+    core.report_snapshot("n2", delivered=False)
+    assert (peer.mode, peer.next, peer.probing) == (Mode.PROBE, peer.match + 1, True)
+    core.report_snapshot("a stranger", delivered=False)
+
+
+def test_an_idle_cluster_exchanges_heartbeats_only(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(2 * HEARTBEAT)
+    world.sent.clear()
+    world.run(4 * HEARTBEAT)
+    assert world.sent == {"Heartbeat": 8, "HeartbeatReply": 8}
+
+
+def test_a_second_transfer_has_its_own_time(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    world.cut("n1", "n2")
+    core = world.core("n1")
+    core.transfer_leadership("n1")
+    assert core.transferee is None, "it leads already"
+    core.transfer_leadership("n2")
+    world.tick("n1", ELECTION - 1)
+    core.transfer_leadership("n2")
+    assert core.transfer_ticks == ELECTION - 1, "asked again, it is the same transfer"
+    core.transfer_leadership("n3")
+    assert (core.transferee, core.transfer_ticks) == ("n3", 0)
+
+
+def test_a_transfer_target_is_told_as_soon_as_it_has_caught_up(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    core = world.core("n1")
+    place = core.propose(b"a")
+    core.transfer_leadership("n2")
+    assert not [m for m in core.ready().messages if isinstance(m, TimeoutNow)]
+    core.step(AppendReply("n2", "n1", core.term, place.index))
+    assert [m.to for m in core.ready().messages if isinstance(m, TimeoutNow)] == ["n2"]
