@@ -61,6 +61,7 @@ EQUIVALENT: dict[str, str] = {
     "core.release_held: without `isinstance(message, VoteReply)`": (
         "only a vote is ever addressed to oneself; the check is for the type checker"
     ),
+    "log.term_at: boundary of `self.base < index <= self.last`": "the base itself was answered a line before",
     "follower.is_old_snapshot: boundary of `snapshot.index <= self.log.commit`": (
         "the entry at the commit index is held, and is acknowledged as such a line later"
     ),

@@ -65,6 +65,14 @@ def test_a_conflict_takes_back_what_was_handed_and_durable() -> None:
     assert terms(log) == [1, 1, 2]
 
 
+def test_a_conflict_makes_nothing_durable_that_was_not() -> None:
+    log = Log(None, log_of(1), 0)
+    log.append((Entry(1, 2), Entry(1, 3), Entry(1, 4)))
+    log.handed = 2
+    log.truncate_from(4)
+    assert positions(log) == (0, 0, 0, 0, 1, 2, 3)
+
+
 def test_a_conflict_with_a_committed_entry_is_impossible() -> None:
     log = Log(None, log_of(1, 1, 1), 2)
     with pytest.raises(InvariantBroken, match="is committed"):
