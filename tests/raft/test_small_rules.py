@@ -518,3 +518,13 @@ def test_a_transfer_target_is_told_as_soon_as_it_has_caught_up(raft: RaftClass) 
     assert not [m for m in core.ready().messages if isinstance(m, TimeoutNow)]
     core.step(AppendReply("n2", "n1", core.term, place.index))
     assert [m.to for m in core.ready().messages if isinstance(m, TimeoutNow)] == ["n2"]
+
+
+def test_the_silence_that_made_a_leader_is_not_counted_when_it_steps_down(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.isolate("n1")
+    world.tick("n1", 2 * ELECTION)
+    core = world.core("n1")
+    assert core.role is not Role.LEADER
+    assert core.leader_silence < ELECTION
