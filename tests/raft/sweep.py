@@ -62,6 +62,9 @@ EQUIVALENT: dict[str, str] = {
         "only a vote is ever addressed to oneself; the check is for the type checker"
     ),
     "log.term_at: boundary of `self.base < index <= self.last`": "the base itself was answered a line before",
+    "leader.tick_snapshot: `peer.mode is Mode.SNAPSHOT` always holds": (
+        "report_snapshot asks it again, and await_snapshot starts the count"
+    ),
     "follower.is_old_snapshot: boundary of `snapshot.index <= self.log.commit`": (
         "the entry at the commit index is held, and is acknowledged as such a line later"
     ),
