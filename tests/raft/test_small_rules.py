@@ -474,10 +474,10 @@ def test_a_snapshot_that_was_not_delivered_is_followed_by_one_probe_after_a_hear
     core = world.core("n1")
     peer = core.peers["n2"]
     core.report_snapshot("n2", delivered=False)
-    assert peer.mode is Mode.REPLICATE, "no snapshot was under way"
+    assert core.peer_states()["n2"].mode == "replicate", "no snapshot was under way"
     peer.await_snapshot(9)
     core.report_snapshot("n2", delivered=True)
-    assert peer.mode is Mode.SNAPSHOT, "until it is acknowledged"
+    assert core.peer_states()["n2"].mode == "snapshot", "until it is acknowledged"
     core.report_snapshot("n2", delivered=False)
     assert (peer.mode, peer.next, peer.probing) == (Mode.PROBE, peer.match + 1, True)
     core.report_snapshot("a stranger", delivered=False)
@@ -499,13 +499,13 @@ def test_a_second_transfer_has_its_own_time(raft: RaftClass) -> None:
     world.cut("n1", "n2")
     core = world.core("n1")
     core.transfer_leadership("n1")
-    assert core.transferee is None, "it leads already"
+    assert not core.transferee, "it leads already"
     core.transfer_leadership("n2")
     world.tick("n1", ELECTION - 1)
     core.transfer_leadership("n2")
     assert core.transfer_ticks == ELECTION - 1, "asked again, it is the same transfer"
     core.transfer_leadership("n3")
-    assert (core.transferee, core.transfer_ticks) == ("n3", 0)
+    assert [core.transferee, core.transfer_ticks] == ["n3", 0]
 
 
 def test_a_transfer_target_is_told_as_soon_as_it_has_caught_up(raft: RaftClass) -> None:
@@ -528,3 +528,48 @@ def test_the_silence_that_made_a_leader_is_not_counted_when_it_steps_down(raft: 
     core = world.core("n1")
     assert core.role is not Role.LEADER
     assert core.leader_silence < ELECTION
+
+
+def test_an_older_confirmation_takes_no_round_back(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    core = world.core("n1")
+    core.step(HeartbeatReply("n2", "n1", core.term, 5))
+    core.step(HeartbeatReply("n2", "n1", core.term, 3))
+    assert core.peers["n2"].read_round == 5
+
+
+def test_a_snapshot_is_given_up_after_its_time_and_not_before(raft: RaftClass) -> None:
+    world = World(3, raft, snapshot_retry_ticks=ELECTION)
+    world.elect("n1")
+    core = world.core("n1")
+    core.peers["n2"].await_snapshot(9)
+    for _ in range(ELECTION - 1):
+        core.tick()
+    assert core.peer_states()["n2"].mode == "snapshot"
+    core.tick()
+    assert core.peer_states()["n2"].mode == "probe"
+
+
+def test_a_transfer_is_given_up_after_an_election_timeout_and_not_before(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    core = world.core("n1")
+    core.transfer_leadership("n2")
+    for _ in range(ELECTION - 1):
+        core.tick()
+    assert core.transferee == "n2"
+    core.tick()
+    assert not core.transferee
+
+
+def test_nobody_silent_is_handed_leadership(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    core = world.core("n1")
+    core.peers["n2"].silent_ticks = core.peers["n3"].silent_ticks = ELECTION
+    assert core.best_transferee() == "n3"
+    core.peers["n3"].silent_ticks = ELECTION + 1
+    assert core.best_transferee() == "n2"
+    core.peers["n2"].silent_ticks = ELECTION + 1
+    assert core.best_transferee() is None
