@@ -17,7 +17,6 @@ from service.raft.config import Config
 from service.raft.core import Raft
 from service.raft.errors import NotLeader, Refused
 from service.raft.messages import Entry, EntryKind, Message, NodeId, Snapshot
-from service.raft.progress import Progress
 from service.raft.ready import Ready, Role, SoftState
 from service.raft.storage import Compact, Job, Save
 from service.raft.waiting import Proposals, Reads
@@ -143,7 +142,7 @@ class Runner:
 
     def disk_replaced(self, peer: NodeId) -> None:
         """What `peer` acknowledged is gone with its disk."""
-        self._input(self._forget_progress, peer)
+        self._input(self.core.report_disk_replaced, peer)
 
     def propose(self, data: bytes) -> asyncio.Future[Any]:
         """The outcome of `data` once applied here. Fails with raft's Refused or `Superseded` (certainly not
@@ -326,11 +325,6 @@ class Runner:
 
     def _report_snapshot(self, peer: NodeId, delivered: bool) -> None:
         self.core.report_snapshot(peer, delivered=delivered)
-
-    def _forget_progress(self, peer: NodeId) -> None:
-        # A leader that goes on counting the old disk would tell the new one of commits it cannot have.
-        if peer in self.core.peers:
-            self.core.peers[peer] = Progress(next=self.core.log.last + 1)
 
     def _transfer(self) -> None:
         to = self.core.best_transferee() if self.leads() else None

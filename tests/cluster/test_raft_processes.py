@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from tests.cluster.raft_cluster import (
     ended,
     joined,
     kill,
+    lead,
     leader_of,
     others,
     pause,
@@ -30,6 +32,7 @@ from tests.cluster.raft_cluster import (
     state,
     wait_for_value,
 )
+from tests.raft.slow_disk_node import HANGS_WHILE
 from tests.support import NodeProcess, RedisServer, call, cluster, redis_server, wait_until
 
 STALL_S = 0.5
@@ -319,6 +322,43 @@ def test_a_leader_whose_disk_fails_ends_and_another_takes_over(nodes: list[NodeP
     assert "can no longer take part" in last_line
     assert "cannot be written" in last_line
     wait_for_value(rest, 2345)
+
+
+def _on_hanging_disk(node: NodeProcess, hangs: Path, disk_hung_ms: int) -> None:
+    """Start `node` again on a disk that hangs while the file `hangs` exists."""
+    node.stop()
+    node.command = (sys.executable, "-W", "error", "-m", "tests.raft.slow_disk_node")
+    node._env |= {HANGS_WHILE: str(hangs), "SIMPUL_DISK_HUNG_MS": str(disk_hung_ms)}
+    node.start()
+
+
+def test_a_leader_whose_disk_hangs_steps_down_and_returns_when_it_answers(
+    tmp_path: Path, nodes: list[NodeProcess]
+) -> None:
+    hangs = tmp_path / "hangs"
+    node = max(others(nodes, leader_of(nodes)), key=lambda other: other.url)
+    _on_hanging_disk(node, hangs, 60_000)
+    rest = others(nodes, node)
+    lead(nodes, node)
+    hangs.touch()
+    assert decide(rest[0], 3456).status == 200, "the others decide under a new leader"
+    assert leader_of(rest) is not node
+    assert "its own storage has not answered" in json.dumps(state(node)["history"])
+    assert node.post("/lock/acquire", {"resource": "r", "owner": "o"}).json["granted"] is True
+    hangs.unlink()
+    wait_for_value(nodes, 3456)
+    assert node.process
+    assert node.process.poll() is None
+
+
+def test_a_node_whose_disk_hangs_for_good_ends_and_says_so(tmp_path: Path, nodes: list[NodeProcess]) -> None:
+    hangs = tmp_path / "hangs"
+    node = others(nodes, leader_of(nodes))[0]
+    _on_hanging_disk(node, hangs, 1000)
+    hangs.touch()
+    assert decide(others(nodes, node)[0], 4567).status == 200
+    assert ended(node) == 1
+    assert "the disk has not answered a write for" in node.log.read_text().splitlines()[-1]
 
 
 # Secrets
