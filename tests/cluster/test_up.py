@@ -246,6 +246,55 @@ def test_embedded_data_survives_a_restart(ending: signal.Signals, policy: str, t
     assert got == {"value": {"x": 1}, "found": True, "version": put["version"], "source": "redis"}
 
 
+def test_other_nodes_on_the_same_folder_take_over_its_data(tmp_path: Path, ups: list[Up]) -> None:
+    ups.append(up := Up(tmp_path / "data", nodes=3).ready())
+    assert call(f"{up.urls[1]}/queue/publish", "POST", {"topic": "t", "data": {"x": 1}, "id": "m"}).status == 200
+    held = call(f"{up.urls[2]}/lock/acquire", "POST", {"resource": "r", "owner": "alice"}).json
+    assert up.end() == 0
+    ups.append(other := Up(tmp_path / "data", nodes=1).ready())
+    assert "adopted what Valkey holds of cluster" in other.said
+    assert call(f"{other.urls[0]}/queue/consume", "POST", {"topic": "t"}).json["message"]["data"] == {"x": 1}
+    refused = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r", "owner": "bob", "timeout": 0})
+    assert [holder["owner"] for holder in refused.json["holders"]] == ["alice"]
+    granted = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r2", "owner": "bob", "timeout": 0})
+    assert granted.status == 200, "nothing was lost, so nothing is held back"
+    assert granted.json["token"] > held["token"]
+
+
+def test_and_the_first_nodes_take_it_back(tmp_path: Path, ups: list[Up]) -> None:
+    ups.append(first := Up(tmp_path / "data", nodes=1).ready())
+    call(f"{first.urls[0]}/cache/put", "POST", {"key": "k", "value": "of the first"})
+    assert first.end() == 0
+    ups.append(second := Up(tmp_path / "data", nodes=1).ready())
+    version = call(f"{second.urls[0]}/cache/put", "POST", {"key": "k", "value": "of the second"}).json["version"]
+    assert second.end() == 0
+    ups.append(again := Up(tmp_path / "data", "--port", str(first.ports[0]), nodes=1))
+    again.urls = first.urls
+    again.ready()
+    assert call(f"{again.urls[0]}/cache/get", "POST", {"key": "k"}).json["value"] == "of the second"
+    assert call(f"{again.urls[0]}/cache/put", "POST", {"key": "k", "value": 3}).json["version"] > version
+
+
+def test_data_of_another_cluster_in_a_given_redis_is_not_taken_over(
+    tmp_path: Path, ups: list[Up], server: RedisServer
+) -> None:
+    ups.append(up := Up(tmp_path / "one", "--redis-url", server.url, nodes=1).ready())
+    assert up.end() == 0
+    ups.append(other := Up(tmp_path / "two", "--redis-url", server.url, nodes=1))
+
+    def refused() -> bool:
+        try:
+            return bool(call(f"{other.urls[0]}/readyz").json.get("code") == "cluster_foreign")
+        except OSError:
+            return False
+
+    wait_until(refused, "a refusal by name")
+    with server.client() as client:
+        found = client.mget(client.keys("simpul:*:cluster"))
+    assert len(set(found)) == 1, "the data still belongs to the first cluster"
+    assert "adopted" not in other.said
+
+
 def test_a_given_redis_is_used_and_not_stopped(tmp_path: Path, ups: list[Up], server: RedisServer) -> None:
     ups.append(up := Up(tmp_path / "data", "--redis-url", server.url, nodes=1).ready())
     assert set(up.children()) == {"n1"}

@@ -30,7 +30,11 @@ WORDS = {
     "cache.put": "key=k value=1",
     "cache.get": "key=k",
     "cache.invalidate": "key=k",
-    "fence.install": "partition=3",
+    "fence.install": "partition=3 cluster_id=c1",
+    "fence.check": "partition=3 cluster_id=c1",
+    "fence.shorten": "partition=3 quarantine_ms=0",
+    "lock.lift": "partition=3 assignment=17 node=http://127.0.0.1:8001",
+    "lock.reattach": "resource=r1 owner=alice token=68719476737",
 }
 
 
@@ -70,7 +74,7 @@ def test_every_script_has_a_line_with_as_many_keys_and_arguments_as_its_header(n
 def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
     partition = Keys("blue").partition_of(b"r1")
     words = line("lock.acquire", "resource=r1", "owner=alice", "request_id=once", CLUSTER_NAME="blue")
-    assert words[6:12] == [
+    assert words[6:13] == [
         key.decode()
         for key in (
             partition.fence,
@@ -79,13 +83,14 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
             partition.lock + b"r1",
             partition.readers + b"r1",
             partition.reader_holds + b"r1",
+            partition.quarantine,
         )
     ]
 
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[12:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
+    assert words[13:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:
@@ -164,7 +169,7 @@ def test_scripts_lists_names_and_hashes_for_people_and_for_programs() -> None:
 
 
 def test_dump_writes_each_script_flattened(tmp_path: Path) -> None:
-    assert simpul("scripts", "--dump", str(tmp_path / "lua")).exit_code == 0
+    assert simpul("scripts", "dump", str(tmp_path / "lua")).exit_code == 0
     for name, script in shipped().scripts.items():
         assert (tmp_path / "lua" / f"{name}.lua").read_text() == script.source
 
