@@ -137,11 +137,13 @@ def test_ctrl_c_stops_everything_in_order_and_leaves_no_process(tmp_path: Path, 
     ups.append(up := Up(tmp_path / "data").ready())
     children = up.children()
     assert set(children) == {"n1", "n2", "n3", "valkey"}
+    before = len(up.said)
     assert up.end(signal.SIGINT) == 0
     assert all_gone(children)
-    assert "carries no traffic" not in up.said, "a node outlived Valkey"
+    assert "carries no traffic" not in up.said[before:], "a node outlived Valkey"
     assert "killed" not in up.said
     assert not (up.data / "redis-url").exists()
+    assert not (up.data / "node-url").exists()
 
 
 def test_sigterm_stops_everything_too(tmp_path: Path, ups: list[Up]) -> None:
@@ -256,8 +258,8 @@ def test_other_nodes_on_the_same_folder_take_over_its_data(tmp_path: Path, ups: 
     assert call(f"{other.urls[0]}/queue/consume", "POST", {"topic": "t"}).json["message"]["data"] == {"x": 1}
     refused = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r", "owner": "bob", "timeout": 0})
     assert [holder["owner"] for holder in refused.json["holders"]] == ["alice"]
-    granted = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r2", "owner": "bob", "timeout": 0})
-    assert granted.status == 200, "nothing was lost, so nothing is held back"
+    granted = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r2", "owner": "bob", "timeout": 10})
+    assert granted.status == 200, "nothing was lost, so nothing is held back for long"
     assert granted.json["token"] > held["token"]
 
 
