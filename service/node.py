@@ -18,6 +18,8 @@ from service.config import Config, ConfigError
 from service.decisions.authority import Authority
 from service.decisions.fence import Fence
 from service.decisions.member import Member
+from service.duties import Round
+from service.duties.quarantine import LiftQuarantine
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -30,7 +32,7 @@ from service.store.bundle import shipped
 from service.store.primaries import primaries_of
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
-from service.store.wakeups import Wakeups
+from service.store.wakeups import EVERY, Wakeups
 
 log = logging.getLogger("simpul.node")
 
@@ -71,13 +73,21 @@ def assemble(config: Config) -> Context:
         on_down=near.turn_off,
     )
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
-    subscriber.hear(keys.wake_channel, wakeups.wake)
+    duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
+
+    def heard_wake(key: bytes) -> None:
+        wakeups.wake(key)
+        if key.startswith(EVERY):
+            duties.look()
+
+    subscriber.hear(keys.wake_channel, heard_wake)
     subscriber.hear(keys.invalidate_channel, caches.heard)
     fence.on_generation(near.clear)
     fence.on_generation(wakeups.wake_all)
     return Context(
         config=config,
         authority=authority,
+        duties=duties,
         primaries=primaries,
         subscriber=subscriber,
         scripts=scripts,
@@ -103,11 +113,13 @@ def application(context: Context) -> Application:
         context.primaries.start()
         context.subscriber.start()
         context.authority.start()
+        context.duties.start()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
         finally:
             await background.stop(lag)
+            await context.duties.stop()
             await context.authority.stop()
             await context.subscriber.stop()
             await context.primaries.stop()

@@ -1,5 +1,6 @@
 --- fence.shorten: end a quarantine earlier, once it is known that no lease of an older generation runs longer.
--- Promises: a quarantine is only ever shortened; every node is told, so that those who wait look again.
+-- Promises: a quarantine is only ever shortened; nodes are told "*" and the beginning of the partition's keys, so that
+--   those who wait look again.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
@@ -22,5 +23,5 @@ if left_ms <= quarantine_ms then
   return { OK, left_ms }
 end
 redis.call("SET", quarantine, string.format("%.0f %s", redis_now_ms() + quarantine_ms, set_aside))
-redis.call("PUBLISH", ARGV[3], "*")
+redis.call("PUBLISH", ARGV[3], "*" .. string.match(KEYS[1], "^.*:"))
 return { OK, quarantine_ms }

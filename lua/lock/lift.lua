@@ -1,5 +1,6 @@
 --- lock.lift: end a quarantine whose time is over and wake those who wait; a duty of the partition's owner.
--- Promises: nothing is granted here, and no quarantine ends before its time.
+-- Promises: nothing is granted here, and no quarantine ends before its time; nodes are told "*" and the beginning of
+--   the partition's keys.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 duty: assignment and node that does the partition's duties (see lib/duty)
@@ -24,6 +25,6 @@ redis.call("SET", duty, assignment .. " " .. node)
 local left_ms, set_aside = quarantine_left(quarantine)
 if left_ms == 0 then
   lift_quarantine(tokens, quarantine, set_aside)
-  redis.call("PUBLISH", ARGV[4], "*")
+  redis.call("PUBLISH", ARGV[4], "*" .. string.match(KEYS[1], "^.*:"))
 end
 return { OK, left_ms or -1 }

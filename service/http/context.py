@@ -7,6 +7,7 @@ from service.cache import Caches, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
+from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
 from service.queue import Queues
@@ -30,6 +31,7 @@ class Traffic:
 class Context:
     config: Config
     authority: Authority
+    duties: Round
     primaries: Primaries
     subscriber: Subscriber
     scripts: Scripts

@@ -22,6 +22,7 @@ log = logging.getLogger("simpul.store")
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MOST_S = 1.0
+VERIFY_EVERY_S = 1.0
 
 _ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
@@ -157,7 +158,7 @@ class Link:
             self._attached, self.incarnation = multiplexer, found
             await self._admitted(lost)
             self._up(multiplexer, found)
-            because = await lost
+            because = await self._until_lost(lost, found)
             self._refusal = StoreUnavailable(address=self.address, reason=because)
             log.warning("Redis at %s lost: %s", self.address, because)
         finally:
@@ -189,6 +190,23 @@ class Link:
                 asking.cancel()
                 # Gathered, not awaited: how it ends no longer matters, and must not be reported as never retrieved.
                 await asyncio.gather(asking, return_exceptions=True)
+
+    async def _until_lost(self, lost: "asyncio.Future[str]", found: Incarnation) -> str:
+        """Why the connection ended. One that lasts is no proof that its server's data did: REPLICAOF there and back
+        again replaces them and keeps all connections, so the server is asked now and then who it is."""
+        while not lost.done():
+            await asyncio.wait([lost], timeout=VERIFY_EVERY_S)
+            if not lost.done():
+                await self._verify(found)
+        return lost.result()
+
+    async def _verify(self, found: Incarnation) -> None:
+        try:
+            info = await self.execute("INFO", "replication")
+        except SimpulError:
+            return  # the connection ends, or the line is full: nothing is learnt either way
+        if isinstance(info, bytes) and not identity.is_still(found, info):
+            self.reconnect("its role or its replication id changed")
 
     def _up(self, multiplexer: Multiplexer, found: Incarnation) -> None:
         log.info("Redis at %s is up: %s", self.address, found)
