@@ -94,9 +94,12 @@ class Fencing:
             await self._install([link for link in links if self._needs_fence(link)], self._unfenced, hold_ms)
         self._checked = {link.address: self._mark(link) for link in links}
 
-    async def shorten(self, left_ms: int) -> int:
-        """End quarantines in `left_ms` at the latest; the longest that is left then in ms, -1 = none."""
-        links = [link for link in self._primaries.links if link.is_up]
+    async def shorten(self, left_ms: int) -> int | None:
+        """End quarantines in `left_ms` at the latest; the longest that is left then in ms, -1 = none. None when a
+        primary is away: it has to be told when it is back. One that is being admitted is told like any other."""
+        links = self._primaries.links
+        if any(link.incarnation is None for link in links):
+            return None
         replies = await asyncio.gather(
             *(
                 self._run(link, SHORTEN, (p.fence, p.quarantine), (self._fence(), left_ms, self._keys.wake_channel))

@@ -182,7 +182,8 @@ class Office:
         ends_at = monotonic() + left_ms / 1000
         if self._imposed is None or self._imposed[0] != generation or ends_at < self._imposed[1] - _WORTHWHILE_S:
             longest_ms = await self._fencing.shorten(left_ms)
-            self._imposed = generation, ends_at if longest_ms >= 0 else 0.0
+            if longest_ms is not None:
+                self._imposed = generation, ends_at if longest_ms >= 0 else 0.0
 
     async def _assign(self) -> None:
         state = self._machine.state
