@@ -627,7 +627,7 @@ class ClusterForeign(SimpulError):
         'Redis at {address} belongs to the cluster with the id {cluster_id}, and this one is {ours}. Nothing was changed.'
     )
     action = (
-        'Give this cluster a CLUSTER_NAME or a Redis of its own. If the other cluster is gone for good, adopt its data: simpul adopt {cluster_id} --quarantine-ms N'
+        'Give this cluster a CLUSTER_NAME or a Redis of its own. If the other cluster is gone for good, adopt its data: simpul adopt {cluster_id}'
     )
     retry = "no"
 

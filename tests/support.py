@@ -172,7 +172,7 @@ def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str
 class NodeProcess:
     """One real node."""
 
-    command: tuple[str, ...] = (sys.executable, "-W", "error", "-m", "service.cli", "node")
+    command: tuple[str, ...] = (sys.executable, "-P", "-W", "error", "-m", "service.cli", "node")
 
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
         self.name = env.get("NODE_ID", "n1")
@@ -190,6 +190,10 @@ class NodeProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
+    def install(self, sources: Path) -> None:
+        """From the next start on it is the program of this source tree."""
+        self._env["PYTHONPATH"] = str(sources)
+
     def spawn(self) -> None:
         """Start it without waiting for anything."""
         with self.log.open("ab") as log:
@@ -197,9 +201,15 @@ class NodeProcess:
 
     def start(self, *, ready: bool = True) -> "NodeProcess":
         self.spawn()
-        path = "/readyz" if ready else "/livez"
-        wait_until(lambda: self._is(path), f"{path} of {self.url}; see {self.log}: {self.log.read_text()[-2000:]}")
+        self.wait_for("/readyz" if ready else "/livez")
         return self
+
+    def wait_for(self, path: str) -> None:
+        """Until GET `path` answers 200."""
+        try:
+            wait_until(lambda: self._is(path), f"{path} of {self.url}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.log}: {self.log.read_text()[-2000:]}") from None
 
     def _is(self, path: str) -> bool:
         assert self.process
@@ -248,8 +258,11 @@ def cluster(folder: Path, redis_url: str, nodes: int = 3, **env: str) -> Iterato
         for number, port in enumerate(ports, 1)
     ]
     try:
+        # All at once: what one node is ready for, a majority has decided.
         for node in made:
-            node.start()
+            node.spawn()
+        for node in made:
+            node.wait_for("/readyz")
         yield made
     finally:
         for node in made:

@@ -64,10 +64,10 @@ def list_sets(url: str | None, data: Path, as_json: bool) -> None:
 def _cluster_sets(node: Node) -> dict[str, Any]:
     """The sets as `node` knows them, each with what every node of the cluster says of it."""
     page = node.get("/scripts", _LOOK_S)
-    names = {url: one["name"] for url, one in node.get("/cluster", _LOOK_S)["nodes"].items()}
-    pages = from_each(names, "/scripts", _LOOK_S)
+    names = {one["name"]: url for url, one in node.get("/cluster", _LOOK_S)["nodes"].items()}
+    pages = from_each(names.values(), "/scripts", _LOOK_S)
     for version, one in page["sets"].items():
-        one["loaded"] = {names[url]: _loaded(version, answer) for url, answer in pages.items()}
+        one["loaded"] = {name: _loaded(version, pages[names[name]]) for name in sorted(names)}
     return {"url": node.url, "fence": page["fence"], "layout": page["layout"], "sets": page["sets"]}
 
 

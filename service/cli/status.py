@@ -77,7 +77,7 @@ def _fences(partitions: Mapping[str, Any]) -> Iterable[str]:
 def _nodes(cluster: Mapping[str, Any]) -> Iterable[str]:
     yield ""
     rows = [("node", "heard", "generation", "installed", "leases up to", "duties in", "address")]
-    for url, one in cluster["nodes"].items():
+    for url, one in sorted(cluster["nodes"].items(), key=lambda item: item[1]["name"]):
         rows.append(
             (
                 one["name"],
