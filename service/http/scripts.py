@@ -178,8 +178,9 @@ async def _rollback(context: Context, request: RollbackRequest) -> ScriptSetName
     activations = context.member.machine.state.activations
     if len(activations) < 2:
         raise ScriptSetUnknown(version="before the active one", known=", ".join(activations) or "none")
-    await context.authority.asking.activate(activations[-2], request.request_id)
-    return ScriptSetNamed(True, activations[-2])
+    version = activations[-2]  # now: once it is active, another one is last but one
+    await context.authority.asking.activate(version, request.request_id)
+    return ScriptSetNamed(True, version)
 
 
 
