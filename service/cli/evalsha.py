@@ -10,7 +10,7 @@ import click
 from service import config
 from service.cli.node import Node, node_at
 from service.cli.scripts import write_sources
-from service.cli.speak import EXIT_MISUSED, Failure, data_option, note
+from service.cli.speak import Failure, Misuse, data_option, note
 from service.config import Config
 from service.keys import Keys, Partition
 from service.redis_url import without_password
@@ -59,7 +59,7 @@ def evalsha(
     try:
         call = invocation(script_set, name, words, settings, redis.standing if redis else None)
     except EvalshaError as error:
-        raise Failure(str(error), EXIT_MISUSED) from error
+        raise Misuse(str(error)) from error
     if "@" in settings.redis_url:
         note("the password is left out: put it into the environment variable REDISCLI_AUTH")
     if ldb is None:

@@ -6,7 +6,6 @@ from typing import IO, Any, TypeVar
 
 import click
 
-EXIT_FAILED = 1
 EXIT_MISUSED = 2
 DATA_DEFAULT = ".simpul"
 WIDTH = 100
@@ -18,12 +17,16 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class Failure(click.ClickException):
     """Ends the command: one line on standard error, and the exit code."""
 
-    def __init__(self, text: str, exit_code: int = EXIT_FAILED) -> None:
-        super().__init__(text)
-        self.exit_code = exit_code
+    exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
         note(self.message)
+
+
+class Misuse(Failure):
+    """The command cannot be understood, whatever the cluster would say."""
+
+    exit_code = EXIT_MISUSED
 
 
 def note(text: str) -> None:

@@ -1,7 +1,7 @@
 """`simpul status` shows what the cluster has decided and how Redis stands; `simpul adopt` takes over another's data."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -105,7 +105,7 @@ def _redis(cluster: Mapping[str, Any]) -> Iterable[str]:
     yield from _headed(rows)
 
 
-def _headed(rows: list[tuple[str, ...]]) -> Iterable[str]:
+def _headed(rows: Sequence[Sequence[str]]) -> Iterable[str]:
     head, *lines = table(rows)
     yield click.style(head, bold=True)
     yield from lines
