@@ -35,6 +35,10 @@ NODE_FILE = "node-url"
 _PROBE_EVERY_S = 0.02
 _SHOWN_LINES = 8
 _OK = 200
+_NOT_OURS = (
+    "waiting %g s for somebody to decide: this Redis holds the data of the cluster %s. If that one is gone for good, "
+    "take its data over: simpul adopt %s --quarantine-ms N --url %s"
+)
 _SOURCE = str(Path(__file__).resolve().parent.parent)
 
 
@@ -223,17 +227,20 @@ async def _until_ready(urls: list[str], *, owns_redis: bool) -> None:
     other ports or another number of nodes, and the folder's lock says that it has ended.
     """
     answers = dict.fromkeys(urls, "it does not answer")
-    adopted: set[str] = set()
+    seen: set[str] = set()
+    """Former clusters that were adopted, or reported."""
 
     async def one(url: str) -> None:
         while answers[url]:
             status, body = await _ask(url, "GET /readyz")
             answers[url] = "" if status == _OK else str(body.get("detail") or f"it answers with status {status}")
             former = str(body.get("cluster_id")) if body.get("code") == ClusterForeign.code else ""
-            if owns_redis and former and former not in adopted:
-                adopted.add(former)
-                if not await _adopt(url, former):
-                    adopted.discard(former)
+            if former and former not in seen:
+                seen.add(former)
+                if not owns_redis:
+                    log.warning(_NOT_OURS, READY_S, former, former, url)
+                elif not await _adopt(url, former):
+                    seen.discard(former)
             if answers[url]:
                 await asyncio.sleep(_PROBE_EVERY_S)
 

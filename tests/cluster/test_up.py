@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from service import embedded
+from tests.cluster.releases import simpul
 from tests.support import DEADLINE_S, ROOT, RedisServer, call, free_port, wait_until
 
 STOP_S = 10.0
@@ -283,18 +284,16 @@ def test_data_of_another_cluster_in_a_given_redis_is_not_taken_over(
     ups.append(up := Up(tmp_path / "one", "--redis-url", server.url, nodes=1).ready())
     assert up.end() == 0
     ups.append(other := Up(tmp_path / "two", "--redis-url", server.url, nodes=1))
-
-    def refused() -> bool:
-        try:
-            return bool(call(f"{other.urls[0]}/readyz").json.get("code") == "cluster_foreign")
-        except OSError:
-            return False
-
-    wait_until(refused, "a refusal by name")
+    found = wait_until(lambda: re.search(r"simpul (adopt (\w+)) --quarantine-ms N --url (\S+)", other.said), "advice")
+    assert found
     with server.client() as client:
-        found = client.mget(client.keys("simpul:*:cluster"))
-    assert len(set(found)) == 1, "the data still belongs to the first cluster"
-    assert "adopted" not in other.said
+        owners = set(client.mget(client.keys("simpul:*:cluster")))
+    assert owners == {found[2].encode()}, "the data still belongs to the first cluster"
+    asked = call(f"{other.urls[0]}/cache/get", "POST", {"key": "k"})
+    assert (asked.status, asked.json["code"]) == (503, "cluster_foreign")
+    words = [*found[1].split(), "--quarantine-ms", "0", "--url", found[3]]
+    assert simpul(ROOT, *words).returncode == 0
+    other.ready()
 
 
 def test_a_given_redis_is_used_and_not_stopped(tmp_path: Path, ups: list[Up], server: RedisServer) -> None:
