@@ -318,7 +318,7 @@ class LeaseNotCovered(SimpulError):
     status = 503
     title = "So long a lease could not be announced"
     detail_template = (
-        'A lease of {ttl_ms} ms has to be announced to the cluster first, and that was not decided: {reason}'
+        'A lease of {ttl_ms} ms has to be announced to the cluster first, and that was not decided: {reason}.'
     )
     action = (
         'Try again after Retry-After, or ask for a lease of at most {cap_ms} ms.'
@@ -627,7 +627,7 @@ class ClusterForeign(SimpulError):
         'Redis at {address} belongs to the cluster with the id {cluster_id}, and this one is {ours}. Nothing was changed.'
     )
     action = (
-        'Give this cluster a CLUSTER_NAME or a Redis of its own. If the other cluster is gone for good, adopt its data: simpul adopt {cluster_id}'
+        'Give this cluster a CLUSTER_NAME or a Redis of its own. If the other cluster is gone for good, adopt its data with simpul adopt.'
     )
     retry = "no"
 
@@ -771,12 +771,30 @@ class ScriptSetUnknown(SimpulError):
         'The cluster has no script set {version}; it has {known}.'
     )
     action = (
-        'Stage it first, from an installation that has it: simpul scripts stage'
+        'Stage it first, with simpul scripts stage, from an installation that has it.'
     )
     retry = "no"
 
     def __init__(self, *, version: Any, known: Any, **shown: Any) -> None:
         super().__init__(version=version, known=known, **shown)
+
+
+class ScriptSetFirst(SimpulError):
+    """There is no script set to go back to."""
+
+    code = "script_set_first"
+    status = 409
+    title = "There is no script set to go back to"
+    detail_template = (
+        'Script set {version} is the first that this cluster activated. Nothing was changed.'
+    )
+    action = (
+        'Nothing needs to be done; to run another set, stage and activate it.'
+    )
+    retry = "no"
+
+    def __init__(self, *, version: Any, **shown: Any) -> None:
+        super().__init__(version=version, **shown)
 
 
 class ScriptSetInvalid(SimpulError):
@@ -1021,6 +1039,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     DiskNotRegistered.code: DiskNotRegistered,
     GenerationMoved.code: GenerationMoved,
     ScriptSetUnknown.code: ScriptSetUnknown,
+    ScriptSetFirst.code: ScriptSetFirst,
     ScriptSetInvalid.code: ScriptSetInvalid,
     ScriptSetNotLoaded.code: ScriptSetNotLoaded,
     ScriptSetStrandsData.code: ScriptSetStrandsData,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from service.config import Config
 from service.error_registry import FieldInvalid
@@ -87,13 +86,15 @@ class Invocation:
     args: tuple[bytes, ...]
     partition: Partition
 
-    def evalsha_line(self, redis_url: str) -> str:
-        return _line(redis_url, ["EVALSHA", self.script.sha, str(len(self.keys)), *_texts(self.keys + self.args)])
+    def evalsha_line(self, redis_cli: list[str]) -> str:
+        """`redis_cli` are the words before the command (see service/store/by_hand.py)."""
+        call = ["EVALSHA", self.script.sha, str(len(self.keys)), *_texts(self.keys + self.args)]
+        return shlex.join([*redis_cli, *call])
 
-    def debugger_line(self, redis_url: str, folder: Path) -> str:
+    def debugger_line(self, redis_cli: list[str], folder: Path) -> str:
         """For redis-cli's Lua debugger, which runs a flattened file on a fork of the data and keeps no change."""
         file = str(folder / f"{self.script.name}.lua")
-        return _line(redis_url, ["--ldb", "--eval", file, *_texts(self.keys), ",", *_texts(self.args)])
+        return shlex.join([*redis_cli, "--ldb", "--eval", file, *_texts(self.keys), ",", *_texts(self.args)])
 
 
 def invocation(
@@ -288,18 +289,3 @@ def _is_json(text: str) -> bool:
 
 def _texts(values: Iterable[bytes]) -> list[str]:
     return [value.decode("utf-8", "surrogateescape") for value in values]
-
-
-def _line(redis_url: str, words: list[str]) -> str:
-    return shlex.join(["redis-cli", *_server(redis_url), *words])
-
-
-def _server(redis_url: str) -> list[str]:
-    """How redis-cli reaches it. A password stays out of the line, and so out of the shell's history."""
-    parts = urlsplit(redis_url)
-    if parts.scheme == "unix":
-        return ["-s", parts.path]
-    user_and_host = parts.netloc.rpartition("@")
-    user = user_and_host[0].partition(":")[0]
-    host = f"{user}@{user_and_host[2]}" if user else user_and_host[2]
-    return ["-u", parts._replace(netloc=host, query="", fragment="").geturl()]

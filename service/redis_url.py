@@ -124,11 +124,14 @@ def _one_address(text: str) -> str:
 
 
 def _address(host_and_port: str, default_port: int) -> str:
-    parts = urlsplit(f"//{host_and_port}")
-    if not parts.hostname or parts.port == 0:
+    try:
+        parts = urlsplit(f"//{host_and_port}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port == 0:
         raise ValueError(f"{host_and_port!r} is not host:port")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{parts.port or default_port}"
+    return join(host, port or default_port)
 
 
 def join(host: str, port: int | str) -> str:

@@ -1,5 +1,6 @@
 """`simpul evalsha`: what Redis and the cluster say, put into a line for redis-cli."""
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,14 @@ from service.cli.scripts import write_sources
 from service.cli.speak import Failure, Misuse, data_option, note
 from service.config import Config
 from service.keys import Keys, Partition
-from service.redis_url import without_password
+from service.redis_url import Server, Topology, parse, without_password
 
 if TYPE_CHECKING:
     from service.evalsha import Standing
     from service.store.bundle import ScriptSet
+
+_ASK_S = 2.0
+"""How long Redis, and whoever knows where it is, may take to answer."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -49,6 +53,7 @@ def evalsha(
     Example: simpul evalsha lock.acquire resource=r1 owner=alice
     """
     from service.evalsha import EvalshaError, invocation  # noqa: PLC0415
+    from service.store import by_hand  # noqa: PLC0415
     from service.store.bundle import shipped  # noqa: PLC0415
 
     settings = config.load(_with_redis(redis_url, data))
@@ -60,13 +65,17 @@ def evalsha(
         call = invocation(script_set, name, words, settings, redis.standing if redis else None)
     except EvalshaError as error:
         raise Misuse(str(error)) from error
+    address = parse(settings.redis_url)
+    if offline and address.topology is Topology.SENTINEL:
+        note(f"the primary is not looked up offline; a sentinel knows it: {by_hand.how_to_ask_a_sentinel(address)}")
+    redis_cli = by_hand.redis_cli(address, redis.server.address if redis and redis.server else None)
     if "@" in settings.redis_url:
         note("the password is left out: put it into the environment variable REDISCLI_AUTH")
     if ldb is None:
-        click.echo(call.evalsha_line(settings.redis_url))
+        click.echo(call.evalsha_line(redis_cli))
         return
     write_sources(ldb, {name: call.script.source})
-    click.echo(call.debugger_line(settings.redis_url, ldb))
+    click.echo(call.debugger_line(redis_cli, ldb))
 
 
 def _active(version: str, own: "ScriptSet", node: Node) -> "ScriptSet":
@@ -113,16 +122,18 @@ class _Redis:
 
     def __init__(self, settings: Config) -> None:
         self._settings = settings
+        self.server: Server | None = None
+        """The one that was asked last, for it holds the partition in question."""
 
     def running_set(self) -> str:
         """The script set that the first partition is fenced for, empty if it is not."""
         first = Keys(self._settings.cluster_name).partitions[0]
-        return self._read(first.fence)[0].partition(".")[2]
+        return self._read(first, first.fence)[0].partition(".")[2]
 
     def standing(self, partition: Partition) -> "Standing":
         from service.evalsha import Standing  # noqa: PLC0415
 
-        standing = Standing(*self._read(partition.fence, partition.cluster, partition.duty))
+        standing = Standing(*self._read(partition, partition.fence, partition.cluster, partition.duty))
         if not standing.fence:
             raise Failure(
                 f"Redis at {self._shown} has no fence for partition {partition.number} of cluster "
@@ -130,14 +141,18 @@ class _Redis:
             )
         return standing
 
-    def _read(self, *keys: bytes) -> list[str]:
+    def _read(self, partition: Partition, *keys: bytes) -> list[str]:
         from redis import Redis  # noqa: PLC0415
         from redis.exceptions import RedisError  # noqa: PLC0415
 
+        from service.store.by_hand import holder_of  # noqa: PLC0415
+        from service.store.dial import DialError  # noqa: PLC0415
+
         try:
-            with Redis.from_url(self._settings.redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+            self.server = asyncio.run(holder_of(partition, parse(self._settings.redis_url), _ASK_S))
+            with Redis.from_url(self.server.url, socket_timeout=_ASK_S, socket_connect_timeout=_ASK_S) as client:
                 return [(client.get(key) or b"").decode() for key in keys]
-        except (RedisError, ValueError) as error:
+        except (RedisError, DialError) as error:
             raise Failure(
                 f"Redis at {self._shown} did not tell the fence ({error}): name another with --redis-url, or use "
                 "--offline"

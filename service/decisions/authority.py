@@ -83,9 +83,9 @@ class Authority:
 
     def _recall(self) -> float | None:
         """What is known of the leases of this node's life before; a time when that is nothing."""
-        ends_at = lease_memory.take(self._memory)
-        if ends_at is not None:
-            self.leases.ends_at = ends_at
+        end_at = lease_memory.take(self._memory)
+        if end_at is not None:
+            self.leases.earlier(end_at)
             return None
         return monotonic()
 

@@ -59,7 +59,7 @@ class Delegation:
             if ttl_ms > self._announced_ms():
                 await self._announce(next(step for step in _STEPS_MS if step >= ttl_ms))
         if ttl_ms > self._announced_ms():
-            raise LeaseNotCovered(ttl_ms=ttl_ms, cap_ms=self._announced_ms(), reason="no leader decided it in time.")
+            raise LeaseNotCovered(ttl_ms=ttl_ms, cap_ms=self._announced_ms(), reason="no leader decided it in time")
         self.check()
 
     def lower_if_due(self) -> None:

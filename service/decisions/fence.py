@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
 import hiredis
+import msgspec
 
 from service import background
 from service.decisions.commands import Blessed
@@ -44,6 +45,10 @@ class Reporting(Protocol):
 
 def blessing(incarnation: Incarnation) -> Blessed:
     return Blessed(incarnation.run_id, incarnation.replication_id)
+
+
+def is_blessed(incarnation: Incarnation, primaries: Iterable[Blessed]) -> bool:
+    return any(incarnation.is_same(*msgspec.structs.astuple(primary)) for primary in primaries)
 
 
 class Fence:
@@ -123,13 +128,11 @@ class Fence:
         self._settling = None
 
     def _is_blessed(self, incarnation: Incarnation) -> bool:
-        return bool(self.script_set) and blessing(incarnation) in self._machine.state.primaries
+        return bool(self.script_set) and is_blessed(incarnation, self._machine.state.primaries)
 
     def _unblessed(self, link: Link, answer: Answer | None) -> SimpulError:
         if answer is not None and answer.foreign:
-            return ClusterForeign(
-                address=link.address, cluster_id=answer.foreign, ours=self._machine.state.cluster_id
-            )
+            return ClusterForeign(address=link.address, cluster_id=answer.foreign, ours=self._machine.state.cluster_id)
         accepted = ", ".join(primary.run_id[:8] for primary in self._machine.state.primaries) or "none yet"
         reason = "no leader is there to accept it" if answer is None else answer.trouble
         return StoreUnblessed(

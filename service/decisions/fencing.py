@@ -17,7 +17,7 @@ import hiredis
 
 from service.decisions.commands import Blessed, RaiseGeneration
 from service.decisions.decide import Decisions
-from service.decisions.fence import blessing
+from service.decisions.fence import blessing, is_blessed
 from service.decisions.machine import DecisionMachine
 from service.decisions.state import LEASE_COVER_MS_DEFAULT
 from service.error_registry import GenerationMoved
@@ -95,11 +95,9 @@ class Fencing:
         self._checked = {link.address: self._mark(link) for link in links}
 
     async def shorten(self, left_ms: int) -> int | None:
-        """End quarantines in `left_ms` at the latest; the longest that is left then in ms, -1 = none. None when a
-        primary is away: it has to be told when it is back. One that is being admitted is told like any other."""
-        links = self._primaries.links
-        if any(link.incarnation is None for link in links):
-            return None
+        """End quarantines in `left_ms` at the latest. The longest that is left then in ms, -1 = there is none; None
+        when not every partition could be told."""
+        links = [link for link in self._primaries.links if link.incarnation is not None]
         replies = await asyncio.gather(
             *(
                 self._run(link, SHORTEN, (p.fence, p.quarantine), (self._fence(), left_ms, self._keys.wake_channel))
@@ -107,7 +105,8 @@ class Fencing:
                 for p in self._primaries.partitions_of(link)
             )
         )
-        return max((reply[1] for reply in replies if reply[0] == b"ok"), default=-1)
+        left = [int(reply[1]) for reply in replies if reply[0] == b"ok"]
+        return max(left) if len(left) == len(self._keys.partitions) else None
 
     # Looking
 
@@ -125,7 +124,7 @@ class Fencing:
         for link in links:
             assert link.incarnation is not None  # noqa: S101 - only links that know who answers are looked at
             partitions = self._primaries.partitions_of(link)
-            if state.generation and blessing(link.incarnation) not in state.primaries:
+            if state.generation and not is_blessed(link.incarnation, state.primaries):
                 why = why or f"another Redis answers at {link.address}: it may have lost data"
                 lost.update(partitions)
             for partition, reply in zip(partitions, await self._check(link, partitions), strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 import hiredis
 import msgspec
 
-from service.decisions.fence import Fence, blessing
+from service.decisions.fence import Fence, is_blessed
 from service.decisions.machine import DecisionMachine
 from service.errors import SimpulError
 from service.store.link import Link
@@ -91,7 +91,7 @@ async def _view(link: Link, primaries: Primaries, machine: DecisionMachine) -> R
         return None
     return RedisView(
         incarnation=str(incarnation),
-        is_blessed=blessing(incarnation) in machine.state.primaries,
+        is_blessed=is_blessed(incarnation, machine.state.primaries),
         partitions=len(primaries.partitions_of(link)),
         replicas=replicas,
         appendonly=settings["appendonly"],

@@ -1,4 +1,4 @@
-"""What this node granted: how long its last lease can run, and proof of those that run, for when Redis forgets them."""
+"""What this node granted: how long its leases can run, and proof of those that run, for when Redis forgets them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ class Lease(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Granted(NamedTuple):
+    """Redis counts a lease from a moment between question and answer. What its owner may still claim is reckoned from
+    the question, what all others must wait for from the answer."""
+
     token: int
     mode: str
     ttl_ms: int
-    ends_at: float
+    runs_until: float
+    ended_at: float
 
 
 class Leases:
     """By lock and owner. Times are of this process's monotonic clock, in seconds: they are compared with nobody's."""
 
     def __init__(self) -> None:
-        self.ends_at = 0.0
-        """When the last lease that this node granted has ended, at the latest."""
         self._running: dict[tuple[bytes, bytes], _Granted] = {}
+        self._forgotten_end_at = 0.0
+        """When all leases have ended that are not told apart any more."""
 
     def __len__(self) -> int:
         return len(self._running)
@@ -44,33 +48,47 @@ class Leases:
     ) -> None:
         """Redis has granted or renewed a lease, asked for at `sent_at`; or, when `is_repeat`, has said so again."""
         ttl_s = ttl_ms / 1000
-        # Redis counted from a moment between the question and the answer. What others must wait for is reckoned from
-        # the answer, what this owner may still claim from the question.
-        self.ends_at = max(self.ends_at, monotonic() + ttl_s)
+        now = monotonic()
         if is_repeat:
-            return  # when that lease began is not known here
+            # When that lease began is not known here: reckoned with, but no proof.
+            self._forget(now + ttl_s)
+            return
         running = self._running
         running.pop((lock, owner), None)
-        running[lock, owner] = _Granted(token, mode, ttl_ms, sent_at + ttl_s)
+        running[lock, owner] = _Granted(token, mode, ttl_ms, sent_at + ttl_s, now + ttl_s)
         for _ in range(_SWEPT_AT_ONCE):
             oldest = next(iter(running))
-            if running[oldest].ends_at > sent_at and len(running) <= LEASES_REMEMBERED_MAX:
-                return
+            ended_at = running[oldest].ended_at
+            if ended_at > now:
+                if len(running) <= LEASES_REMEMBERED_MAX:
+                    return
+                self._forget(ended_at)
             del running[oldest]
-            if not running:
-                return
 
     def released(self, lock: bytes, owner: bytes) -> None:
+        """Redis has ended this owner's hold."""
         self._running.pop((lock, owner), None)
+
+    def earlier(self, end_at: float) -> None:
+        """Leases of an earlier life of this node run until then."""
+        self._forget(end_at)
 
     def running(self, lock: bytes, owner: bytes, token: int) -> Lease | None:
         """The lease, if this node granted or renewed it last and it runs still."""
         found = self._running.get((lock, owner))
-        left_ms = int((found.ends_at - monotonic()) * 1000) if found else 0
+        left_ms = int((found.runs_until - monotonic()) * 1000) if found else 0
         if found is None or found.token != token or left_ms <= 0:
             return None
         return Lease(found.token, found.mode, found.ttl_ms, left_ms)
 
+    def end_at(self) -> float:
+        """When the last lease that this node granted has ended, at the latest. Looks at all of them: for rare use."""
+        return max([self._forgotten_end_at, *(lease.ended_at for lease in self._running.values())])
+
     def left_ms(self) -> int:
         """How long the last lease can still run, rounded up; 0 when none does."""
-        return max(0, int((self.ends_at - monotonic()) * 1000) + 1) if self.ends_at else 0
+        end_at = self.end_at()
+        return max(0, int((end_at - monotonic()) * 1000) + 1) if end_at else 0
+
+    def _forget(self, end_at: float) -> None:
+        self._forgotten_end_at = max(self._forgotten_end_at, end_at)

@@ -52,6 +52,7 @@ class Office:
         """Why Redis is not as the log says, after the last pass."""
         self.foreign = ""
         """The cluster whose data Redis holds instead of ours."""
+        self._said = ""
         self._runner = runner
         self._machine = machine
         self._decisions = decisions
@@ -164,9 +165,11 @@ class Office:
             trouble = error.detail
         else:
             trouble = ""
-        if trouble and trouble != self.trouble:
-            log.warning("not as decided: %s", trouble)
         self.trouble = trouble
+        if trouble and trouble != self._said:
+            # Once: the same trouble comes and goes with every attempt to connect.
+            log.warning("not as decided: %s", trouble)
+            self._said = trouble
         return bool(trouble)
 
     def _hold_ms(self) -> int:

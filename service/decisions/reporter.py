@@ -86,7 +86,7 @@ class Reporter:
 
     def leases_end_at(self) -> float:
         """When whatever this node ever granted has ended, on the monotonic clock."""
-        return max(self._leases.ends_at, self._earlier_leases_end_at())
+        return max(self._leases.end_at(), self._earlier_leases_end_at())
 
     def _earlier_leases_end_at(self) -> float:
         """Of a life before this one that left no note. A node whose disk was replaced had one, too."""
@@ -97,7 +97,7 @@ class Reporter:
 
     def _acknowledge(self) -> None:
         """From here on this node grants nothing under older generations."""
-        self._old_leases_end_at = self._leases.ends_at
+        self._old_leases_end_at = self._leases.end_at()
         self._due.set()
 
     async def _run(self) -> None:

@@ -44,7 +44,7 @@ class NodeCollector(Collector):
         for name, about, value in (
             ("simpul_requests_in_flight", "Requests being answered.", context.traffic.in_flight),
             ("simpul_store_in_flight", "Script calls waiting for Redis.", context.primaries.in_flight),
-            ("simpul_store_up", "1 while Redis carries traffic.", int(context.primaries.is_up)),
+            ("simpul_store_up", "1 while every partition's primary carries traffic.", int(context.primaries.is_up)),
             ("simpul_subscription_up", "1 while invalidations and wake-ups are heard.", int(context.subscriber.is_up)),
             ("simpul_generation", "Generation this node works with.", context.authority.fence.generation),
             ("simpul_lock_waiters", "Requests parked on this node.", context.wakeups.parked),

@@ -26,6 +26,7 @@ from service.error_registry import (
     StoreRefused,
     StoreUnavailable,
     StoreUnblessed,
+    StoreUnsettled,
 )
 from service.errors import SimpulError
 from service.http.operation import Operation
@@ -39,6 +40,7 @@ _STORE_ERRORS = (
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
+    StoreUnsettled,
     StoreRefused,
     StoreUnblessed,
     ClusterForeign,

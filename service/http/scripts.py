@@ -1,7 +1,7 @@
 """Script sets: which there are, and the steps of a roll-out."""
 
 import binascii
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from time import time
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ from service.error_registry import (
     DecisionUnknown,
     FieldInvalid,
     NotCommitted,
+    ScriptSetFirst,
     ScriptSetInvalid,
     ScriptSetMoved,
     ScriptSetNotLoaded,
@@ -43,7 +44,7 @@ _ACTIVATION_ERRORS = (
 class StageRequest(msgspec.Struct, forbid_unknown_fields=True):
     """`packed` is a script set as `simpul scripts stage` sends it: packed, then base64."""
 
-    packed: Annotated[str, msgspec.Meta(min_length=1, max_length=PACKED_TEXT_MAX)]
+    packed: Annotated[str, msgspec.Meta(min_length=1, max_length=PACKED_TEXT_MAX, pattern="^[A-Za-z0-9+/]+=*$")]
     request_id: RequestId | None = None
 
 
@@ -177,11 +178,10 @@ async def _activate(context: Context, request: ActivateRequest) -> ScriptSetName
 async def _rollback(context: Context, request: RollbackRequest) -> ScriptSetNamed:
     activations = context.member.machine.state.activations
     if len(activations) < 2:
-        raise ScriptSetUnknown(version="before the active one", known=", ".join(activations) or "none")
+        raise ScriptSetFirst(version=activations[-1] if activations else "none")
     version = activations[-2]  # now: once it is active, another one is last but one
     await context.authority.asking.activate(version, request.request_id)
     return ScriptSetNamed(True, version)
-
 
 
 OPERATIONS = (
@@ -192,6 +192,7 @@ OPERATIONS = (
         replies=(ScriptSetNamed,),
         errors=(*_DECISION_ERRORS, ScriptSetInvalid),
         bind=lambda context: lambda request, _: _stage(context, request),
+        examples=({"packed": b64encode(bundle.pack(bundle.shipped())).decode()},),
     ),
     Operation(
         path="/scripts/activate",
@@ -207,7 +208,7 @@ OPERATIONS = (
         summary="Go back to the set that was active before.",
         request=RollbackRequest,
         replies=(ScriptSetNamed,),
-        errors=_ACTIVATION_ERRORS,
+        errors=(*_ACTIVATION_ERRORS, ScriptSetFirst),
         bind=lambda context: lambda request, _: _rollback(context, request),
         examples=({},),
     ),

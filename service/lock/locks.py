@@ -180,15 +180,13 @@ class Locks:
         identity = RequestIdentity("lock.renew", request, request.request_id)
         keys = (partition.outcome + identity.key_suffix, *_hold_keys(partition, name), partition.quarantine)
         once = (identity.fingerprint, self._keep_ms, owner, request.token)
-        sent_at = monotonic()
-        reply = await self._scripts.call(RENEW, partition, keys, (*once, request.ttl_ms or b""))
-        if reply[0] == b"lock_quarantine":
-            lease = await self._witnesses.lease(partition.lock + name, owner, request.token)
-            if lease is None:
-                raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
-            sent_at = monotonic()
-            ttl_ms = request.ttl_ms or lease.ttl_ms
-            reply = await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms))
+        while True:
+            generation, sent_at = self._scripts.generation, monotonic()
+            reply = await self._renew_or_reattach(request, partition, keys, once)
+            # A generation that began meanwhile: this node has told the leader what it granted before it, and this was
+            # not among it, so only what Redis says under the new one counts.
+            if self._scripts.generation == generation or reply[0] != b"ok":
+                break
         if reply[0] == b"lock_lost":
             raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
         if reply[0] != b"ok":
@@ -207,6 +205,20 @@ class Locks:
             is_repeat=bool(again),
         )
         return Renewed(ttl_ms=ttl_ms, token=request.token)
+
+    async def _renew_or_reattach(
+        self, request: RenewRequest, partition: Partition, keys: tuple[bytes, ...], once: tuple[Any, ...]
+    ) -> list[Any]:
+        reply = await self._scripts.call(RENEW, partition, keys, (*once, request.ttl_ms or b""))
+        if reply[0] != b"lock_quarantine":
+            return reply
+        _, lock_key, *_ = keys
+        owner, token = once[-2:]
+        lease = await self._witnesses.lease(lock_key, owner, token)
+        if lease is None:
+            return [b"lock_lost"]
+        ttl_ms = request.ttl_ms or lease.ttl_ms
+        return await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms))
 
     async def inspect(self, resource: str) -> LockState:
         partition, name = self._locate(resource)
@@ -239,11 +251,11 @@ class _Attempt:
         locks, request = self._locks, self.request
         if not locks._delegation.covers(request.ttl_ms):
             await locks._delegation.obtain(request.ttl_ms)
-        sent_at = monotonic()
-        reply = await locks._scripts.call(
-            ACQUIRE, self._partition, self._keys, (*self._args, b"1" if waits else b"0")
-        )
+        generation, sent_at = locks._scripts.generation, monotonic()
+        reply = await locks._scripts.call(ACQUIRE, self._partition, self._keys, (*self._args, b"1" if waits else b"0"))
         if reply[0] == b"ok":
+            if locks._scripts.generation != generation and not await self._is_still_held(reply[1]):
+                return await self.run(waits=waits)
             await self._vouch_or_give_back(reply[1])
             locks._leases.granted(
                 self.lock_key,
@@ -255,6 +267,18 @@ class _Attempt:
                 is_repeat=len(reply) > _FRESH_GRANT_FIELDS,
             )
         return reply
+
+    async def _is_still_held(self, token: int) -> bool:
+        """A generation began while Redis worked, and this node has told the leader what it granted before: a grant that
+        was not among it counts only if Redis has it under the new generation, too."""
+        scripts = self._locks._scripts
+        _, _, *hold_keys = self._keys
+        while True:
+            generation = scripts.generation
+            keys = (self._partition.outcome, *hold_keys)
+            reply = await scripts.call(RENEW, self._partition, keys, (b"", 0, self._owner, token, b""))
+            if reply[0] != b"ok" or scripts.generation == generation:
+                return bool(reply[0] == b"ok")
 
     async def _vouch_or_give_back(self, token: int) -> None:
         """Raises NoDelegation or LeaseNotCovered when Redis took longer than this node may speak for: the others reckon

@@ -98,11 +98,17 @@ class Runner:
     # Life
 
     def start(self) -> None:
-        """Begin to tick. A member that is its own majority elects itself at once: there is nobody to wait for."""
+        """Begin to tick.
+
+        A member that is its own majority elects itself at once: there is nobody to wait for. Any other has heard no
+        leader for as long as it was not running, so most of the silence that allows a campaign counts as over: a new
+        cluster need not wait for it. Where there is a leader, the pre-vote is refused and nobody is disturbed.
+        """
         self._loop = asyncio.get_running_loop()
         self._ticked_at = self._loop.time()
-        if len(self.config.members) == 1:
-            self._input(self._ticks, 2 * self.config.election_ticks)
+        is_alone = len(self.config.members) == 1
+        silent_ticks = self.config.election_ticks - self.config.heartbeat_ticks
+        self._input(self._ticks, 2 * self.config.election_ticks if is_alone else silent_ticks)
         self._timer = self._loop.call_later(self._timing.tick_s, self._on_timer)
 
     def stop(self) -> None:

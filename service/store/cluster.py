@@ -12,7 +12,7 @@ from typing import NamedTuple
 from service import background
 from service.error_registry import StoreUnsettled
 from service.keys import Partition
-from service.redis_url import RedisUrl, join, split
+from service.redis_url import RedisUrl, Server, join, split
 from service.store.cluster_map import View, owners, slot_of, view
 from service.store.dial import DialError, dial
 from service.store.link import Link
@@ -181,16 +181,24 @@ class Cluster:
         if trouble and trouble != self._said:
             log.warning("Redis Cluster: %s", trouble)
         self._said = trouble
+        self.routes.explain(trouble or "its map is being read")
 
     async def _ask(self, address: str) -> View:
-        line = await dial(self._redis_url.server(address).url, client_name=self._client_name, timeout_s=self._timeout_s)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return view(address, await line.execute("CLUSTER", "SLOTS"), await line.execute("CLUSTER", "NODES"))
-        except (ValueError, IndexError, TypeError) as error:
-            raise DialError(f"{address} gave no map of a cluster ({error})") from error
-        finally:
-            line.close()
+        server = self._redis_url.server(address)
+        return await ask_for_map(server, client_name=self._client_name, timeout_s=self._timeout_s)
+
+
+async def ask_for_map(server: Server, *, client_name: str, timeout_s: float) -> View:
+    """What one node says. Raises DialError."""
+    line = await dial(server.url, client_name=client_name, timeout_s=timeout_s)
+    try:
+        async with asyncio.timeout(timeout_s):
+            slots, nodes = await line.execute("CLUSTER", "SLOTS"), await line.execute("CLUSTER", "NODES")
+            return view(server.address, slots, nodes)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise DialError(f"{server.address} gave no map of a cluster ({error})") from error
+    finally:
+        line.close()
 
 
 def _target(rest: str, refused_by: Link) -> str:

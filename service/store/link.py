@@ -79,6 +79,10 @@ class Link:
         """Why the link is down, as the error its callers get."""
         return type(self._refusal)(**self._refusal.fields)
 
+    def excuse(self, reason: str) -> None:
+        """For a link that stands for a primary that is not known: what its callers are told."""
+        self._refusal = StoreUnavailable(address=self.address, reason=reason.rstrip("."))
+
     @property
     def in_flight(self) -> int:
         return self._multiplexer.in_flight if self._multiplexer else 0

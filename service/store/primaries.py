@@ -127,7 +127,7 @@ def primaries_of(
 
 
 def _follow(link: Link, address: str) -> None:
-    if not link.is_up or link.address != address:
+    if link.address != address or link.incarnation is None:
         link.reconnect(f"the sentinels made {address} the primary")
 
 

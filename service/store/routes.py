@@ -84,6 +84,10 @@ class Routes:
             for callback in self._callbacks:
                 callback()
 
+    def explain(self, reason: str) -> None:
+        """Why partitions have no primary, for the calls that are refused because of it."""
+        self._nowhere.excuse(reason)
+
     def start(self) -> None:
         self._is_started = True
         for link in self.links:

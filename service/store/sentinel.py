@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.error_registry import StoreLoading
 from service.redis_url import RedisUrl, Server, join
 from service.store.dial import DialError, dial
 from service.store.subscriber import Subscriber
@@ -80,10 +79,7 @@ class Sentinels:
         return self._redis_url.sentinel(next(self._turns))
 
     async def _ask(self, sentinel: Server) -> _Named:
-        try:
-            line = await dial(sentinel.url, client_name=self._client_name, timeout_s=self._timeout_s)
-        except StoreLoading:
-            raise DialError(f"{sentinel.address} is no sentinel") from None
+        line = await dial(sentinel.url, client_name=self._client_name, timeout_s=self._timeout_s)
         try:
             async with asyncio.timeout(self._timeout_s):
                 flat = await line.execute("SENTINEL", "MASTER", self._redis_url.service)

@@ -26,8 +26,8 @@ ERROR_LINK = re.compile(r"\[(\w+)\]\(errors\.md#(\w+)\)")
 LIMITS = {name: value for name, value in vars(limits).items() if name.isupper()}
 
 OTHER_WORDS = {
-    # what Redis calls things
-    "run_id",
+    # what Redis and redis-py call things, and options of REDIS_URL
+    *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
     *("parse_hold", "redis_now_ms"),

@@ -150,6 +150,25 @@ def test_a_password_stays_out_of_the_line() -> None:
     assert "s3cret" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis+cluster://a:7000,b:7001", "redis-cli -c -h a -p 7000"),
+        ("rediss+cluster://bob:s3cret@[::1]:7000", "redis-cli -c -h ::1 -p 7000 --user bob --tls"),
+        ("redis+sentinel://s:26379/orders?db=2", "redis-cli -h <primary> -p <port> -n 2"),
+        (
+            "rediss+sentinel://:s3cret@s/orders?ssl_ca_certs=/ca.pem&sentinel_password=s3cret",
+            "redis-cli -h <primary> -p <port> --tls --cacert /ca.pem",
+        ),
+    ],
+)
+def test_the_line_reaches_every_topology(url: str, words: str) -> None:
+    result = simpul("evalsha", "cache.get", "key=k", "--offline", "--redis-url", url)
+    assert " ".join(shlex.split(result.stdout)).startswith(f"{words} EVALSHA ")
+    assert ("SENTINEL GET-MASTER-ADDR-BY-NAME orders" in result.stderr) == ("sentinel" in url)
+    assert "s3cret" not in result.output
+
+
 def test_the_redis_of_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "redis-url").write_text("redis://127.0.0.1:7777/0\n")
     result = simpul("evalsha", "cache.get", "key=k", "--offline", "--data", str(tmp_path))

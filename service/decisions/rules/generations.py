@@ -16,9 +16,7 @@ def raise_generation(state: State, command: RaiseGeneration, _: int) -> Outcome:
         return refused(GenerationMoved(generation=state.generation, expected=command.expected))
     if command.number > GENERATION_MAX:
         return refused(GenerationExhausted(number=command.number))
-    state.generations.append(
-        Generation(command.number, command.why, command.at_ms, command.primaries, command.hold_ms)
-    )
+    state.generations.append(Generation(command.number, command.why, command.at_ms, command.primaries, command.hold_ms))
     del state.generations[:-GENERATIONS_KEPT]
     return Outcome("ok", {"generation": command.number})
 

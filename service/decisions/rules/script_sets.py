@@ -25,9 +25,7 @@ def stage(state: State, command: StageScripts, _: int) -> Outcome:
         return refused(ScriptSetInvalid(reason=str(error)))
     if script_set.version != command.version:
         return refused(ScriptSetInvalid(reason=f"it is {script_set.version} and not {command.version}"))
-    state.script_sets[command.version] = StoredSet(
-        command.packed, script_set.layout, script_set.reads, command.at_ms
-    )
+    state.script_sets[command.version] = StoredSet(command.packed, script_set.layout, script_set.reads, command.at_ms)
     _prune(state)
     return Outcome("ok", {"version": command.version})
 

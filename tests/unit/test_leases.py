@@ -1,0 +1,106 @@
+"""What a node remembers of its grants: never less than others must wait for, never more than a holder may claim."""
+
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from service.decisions import lease_memory, leases
+from service.decisions.leases import Leases
+
+LOCK, OWNER = b"lock:r", b"alice"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(leases, "monotonic", lambda: now[0])
+    return now
+
+
+def grant(made: Leases, sent_at: float, ttl_ms: int = 1_000, *, owner: bytes = OWNER, **more: bool) -> None:
+    made.granted(LOCK, owner, 7, "exclusive", ttl_ms, sent_at=sent_at, is_repeat=more.get("is_repeat", False))
+
+
+def test_a_holder_may_claim_its_lease_from_the_question_and_others_wait_from_the_answer(clock: list[float]) -> None:
+    made = Leases()
+    grant(made, sent_at=99.75)
+    found = made.running(LOCK, OWNER, 7)
+    assert found is not None
+    assert (found.left_ms, found.mode, found.ttl_ms) == (750, "exclusive", 1_000)
+    assert made.end_at() == 101.0
+    clock[0] = 100.76
+    assert made.running(LOCK, OWNER, 7) is None
+    assert made.left_ms() == pytest.approx(241, abs=1)
+
+
+def test_only_owner_and_token_together_are_proof(clock: list[float]) -> None:
+    made = Leases()
+    grant(made, sent_at=100.0)
+    assert made.running(LOCK, OWNER, 8) is None
+    assert made.running(LOCK, b"bob", 7) is None
+    assert made.running(b"lock:other", OWNER, 7) is None
+
+
+def test_a_released_lease_is_neither_proof_nor_waited_for(clock: list[float]) -> None:
+    made = Leases()
+    grant(made, sent_at=100.0)
+    made.released(LOCK, OWNER)
+    assert made.running(LOCK, OWNER, 7) is None
+    assert made.left_ms() == 0
+
+
+def test_a_repeat_is_waited_for_but_no_proof(clock: list[float]) -> None:
+    """It says the length of a lease that began nobody knows when."""
+    made = Leases()
+    grant(made, sent_at=100.0, is_repeat=True)
+    assert made.running(LOCK, OWNER, 7) is None
+    assert made.left_ms() == 1_001
+
+
+def test_a_shorter_renewal_shortens_what_is_waited_for(clock: list[float]) -> None:
+    made = Leases()
+    grant(made, sent_at=100.0, ttl_ms=60_000)
+    grant(made, sent_at=100.0, ttl_ms=500)
+    assert made.left_ms() == 501
+
+
+def test_ended_leases_do_not_pile_up(clock: list[float]) -> None:
+    made = Leases()
+    for number in range(1_000):
+        grant(made, sent_at=clock[0], owner=b"%d" % number, ttl_ms=10)
+        clock[0] += 0.02
+    assert len(made) <= 2
+
+
+def test_what_does_not_fit_in_memory_is_waited_for_all_the_same(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASES_REMEMBERED_MAX", 10)
+    made = Leases()
+    grant(made, sent_at=100.0, owner=b"long", ttl_ms=50_000)
+    for number in range(20):
+        grant(made, sent_at=100.0, owner=b"%d" % number)
+    assert len(made) == 10
+    assert made.running(LOCK, b"long", 7) is None
+    assert made.left_ms() == 50_001
+
+
+def test_a_note_is_read_once_and_only_on_the_same_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = tmp_path / "leases.json"
+    assert lease_memory.take(note) is None
+    end_at = monotonic() + 30
+    lease_memory.leave(note, end_at)
+    found = lease_memory.take(note)
+    assert found == pytest.approx(end_at, abs=0.05)
+    assert lease_memory.take(note) is None, "a crash in this life must not find the note of the one before"
+    lease_memory.leave(note, end_at)
+    monkeypatch.setattr(lease_memory, "_boot", lambda: "another")
+    assert lease_memory.take(note) is None
+
+
+def test_a_note_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
+    note = tmp_path / "leases.json"
+    for text in ("", "{}", '{"boot": 1}', "[]"):
+        note.write_text(text)
+        assert lease_memory.take(note) is None
