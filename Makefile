@@ -9,7 +9,7 @@ SETS := pyproject.toml constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports lua generate sim mutants bench load clean
+.PHONY: help run test check lint types imports lua generate sim mutants chaos bench load clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ sim: $(VENV)/.test  ## The Raft simulator over SEEDS=10000 seeds; a failure prin
 
 mutants: $(VENV)/.test  ## Known Raft bugs, each put in and caught: the score table
 	@$(BIN)/python -m tests.raft.mutants
+
+chaos: SEEDS := 30
+chaos: $(VENV)/.test  ## Real clusters under faults, SEEDS=30 runs; ARGS="--nemesis flushall" chooses some
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --history build/chaos $(ARGS)
 
 bench: $(VENV)/.load  ## Requests per second of each endpoint against a bare Starlette echo, in one run
 	@$(BIN)/python -m loadtest.bench $(ARGS)

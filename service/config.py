@@ -201,6 +201,16 @@ SETTINGS: tuple[Setting, ...] = (
         "steps down earlier, after SIMPUL_ELECTION_MS.",
     ),
     Setting(
+        "SIMPUL_LEASE_COVER_MS",
+        "lease_cover_ms",
+        int,
+        "60000",
+        "ms",
+        "50-86400000",
+        "Locks of up to this lease are granted without asking the cluster. When this node dies and Redis loses its data "
+        "as well, no lock is granted for this long; a longer lease is announced first, which costs a decision.",
+    ),
+    Setting(
         "SIMPUL_SCRIPTS_AUTO",
         "scripts_auto",
         bool,
@@ -245,6 +255,7 @@ class Config:
     heartbeat_ms: int
     election_ms: int
     disk_hung_ms: int
+    lease_cover_ms: int
     scripts_auto: bool
     log_level: str
     log_colour: str

@@ -6,6 +6,7 @@ Nothing here outlives its test: every server and node is a child that is stopped
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,9 +30,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, below those that the kernel gives to outgoing connections.
+
+    One of those may be taken between the probe and the start of its server, and again while the server is restarted.
+    """
+    while True:
+        # Not the shared generator: hypothesis seeds it, and then all workers of a run would draw the same ports.
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(condition: Callable[[], Value], what: str, deadline_s: float = DEADLINE_S) -> Value:

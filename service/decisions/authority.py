@@ -35,7 +35,7 @@ class Authority:
         self.shipped = shipped
         self.leases = Leases()
         machine, decisions = member.machine, member.decisions
-        self.delegation = Delegation(config.self_url, machine, decisions, self.leases)
+        self.delegation = Delegation(config.self_url, machine, decisions, self.leases, usual_ms=config.lease_cover_ms)
         others = tuple(url for url in config.members if url != config.self_url)
         self.witnesses = Witnesses(self.leases, others, config.cluster_secret)
         self._config = config

@@ -14,11 +14,10 @@ from service.decisions.commands import CoverLeases
 from service.decisions.decide import Decisions
 from service.decisions.leases import Leases
 from service.decisions.machine import DecisionMachine
-from service.decisions.state import LEASE_COVER_MS_DEFAULT
 from service.error_registry import DecisionUnknown, LeaseNotCovered, NoDelegation, NotCommitted
 from service.limits import LEASE_MS_MAX
 
-_STEPS_MS = (LEASE_COVER_MS_DEFAULT, 10 * 60_000, 60 * 60_000, LEASE_MS_MAX)
+_STEPS_MS = (60_000, 10 * 60_000, 60 * 60_000, LEASE_MS_MAX)
 """Announced in few, wide steps: each is a decision of the cluster, and makes the quarantine longer that a silent node
 causes."""
 ANNOUNCE_TIMEOUT_S = 2.0
@@ -27,8 +26,13 @@ _ANNOUNCED_AT_MOST = 2
 
 
 class Delegation:
-    def __init__(self, me: str, machine: DecisionMachine, decisions: Decisions, leases: Leases) -> None:
+    def __init__(
+        self, me: str, machine: DecisionMachine, decisions: Decisions, leases: Leases, *, usual_ms: int
+    ) -> None:
+        """`usual_ms`: the length that is announced for good; longer ones are as long as one runs."""
         self._me = me
+        self._usual_ms = usual_ms
+        self._steps_ms = (usual_ms, *(step_ms for step_ms in _STEPS_MS if step_ms > usual_ms))
         self._machine = machine
         self._decisions = decisions
         self._leases = leases
@@ -44,7 +48,7 @@ class Delegation:
 
     def covers(self, ttl_ms: int) -> bool:
         """The hot path's question: True when `obtain` would return at once."""
-        return monotonic() <= self.ends_at and (ttl_ms <= LEASE_COVER_MS_DEFAULT or ttl_ms <= self._announced_ms())
+        return monotonic() <= self.ends_at and ttl_ms <= self._announced_ms()
 
     def check(self) -> None:
         """Raises NoDelegation."""
@@ -57,27 +61,29 @@ class Delegation:
         self.check()
         for _ in range(_ANNOUNCED_AT_MOST):
             if ttl_ms > self._announced_ms():
-                await self._announce(next(step for step in _STEPS_MS if step >= ttl_ms))
+                await self._announce(next(step_ms for step_ms in self._steps_ms if step_ms >= ttl_ms))
         if ttl_ms > self._announced_ms():
             raise LeaseNotCovered(ttl_ms=ttl_ms, cap_ms=self._announced_ms(), reason="no leader decided it in time")
         self.check()
 
     def lower_if_due(self) -> None:
         """Take an announcement back once nothing that runs needs it, so that a crash of this node costs less."""
-        is_high = self._machine.state.cover(self._me).lease_ms > LEASE_COVER_MS_DEFAULT
-        if is_high and not self._is_lowering and self._leases.left_ms() <= LEASE_COVER_MS_DEFAULT:
+        state = self._machine.state
+        is_high = self._me in state.nodes and state.cover(self._me).lease_ms > self._usual_ms
+        if is_high and not self._is_lowering and self._leases.left_ms() <= self._usual_ms:
             background.finite(self._lower(), "announcing shorter leases")
 
     async def _lower(self) -> None:
         # From now on, not from when it is decided: what is granted in between must be covered as well.
         self._is_lowering = True
         try:
-            await self._announce(LEASE_COVER_MS_DEFAULT)
+            await self._announce(self._usual_ms)
         finally:
             self._is_lowering = False
 
     def _announced_ms(self) -> int:
-        return LEASE_COVER_MS_DEFAULT if self._is_lowering else self._machine.state.cover(self._me).lease_ms
+        announced_ms = self._machine.state.cover(self._me).lease_ms
+        return min(self._usual_ms, announced_ms) if self._is_lowering else announced_ms
 
     async def _announce(self, lease_ms: int) -> None:
         command = CoverLeases(self._me, self._machine.state.cover(self._me).index, lease_ms)

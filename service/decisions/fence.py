@@ -31,7 +31,7 @@ from service.store.scripts import Scripts
 
 log = logging.getLogger("simpul.decisions")
 
-BLESSING_S = 1.0
+BLESSING_S = 3.0
 """How long a new connection waits for the leader's word before it is given up and tried anew."""
 _LOADED = ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import hiredis
@@ -23,6 +23,7 @@ from service.decisions.state import LEASE_COVER_MS_DEFAULT
 from service.error_registry import GenerationMoved
 from service.keys import COUNTER_BITS, Keys, Partition
 from service.store.bundle import ScriptSet
+from service.store.incarnation import Incarnation
 from service.store.link import Link
 from service.store.primaries import Primaries
 from service.store.scripts import typed_error
@@ -41,6 +42,10 @@ class _Loss(NamedTuple):
     """The highest generation seen anywhere."""
     hold_ms: int
     """How long leases can run that another cluster granted on this data."""
+
+
+_There = Mapping[Link, Incarnation]
+"""The primaries that were connected when a pass began."""
 
 
 class Foreign(Exception):
@@ -62,8 +67,8 @@ class Fencing:
         self._primaries = primaries
         self._keys = keys
         self._shipped = shipped
-        self._checked: dict[str, str] = {}
-        """By address: the incarnation and fence that were found in order."""
+        self._checked: dict[Link, str] = {}
+        """The incarnation and fence that were found in order."""
         self._unfenced: frozenset[Partition] = frozenset()
         """Partitions whose primary was away when the generation rose: to be fenced when it is back, not lost."""
 
@@ -81,18 +86,21 @@ class Fencing:
 
         Raises Foreign, or the store's and decisions' errors: then it must be tried again.
         """
-        links = [link for link in self._primaries.links if link.incarnation is not None]
-        if not links or not self._machine.state.script_set:
+        # Taken once: a connection that comes or goes meanwhile is the next pass's matter.
+        there = {link: link.incarnation for link in self._primaries.links if link.incarnation is not None}
+        away = [link for link in self._primaries.links if link not in there]
+        state = self._machine.state
+        if not there or not state.script_set or (away and state.generation == 0):
             return
-        if all(self._checked.get(link.address) == self._mark(link) for link in links):
+        if all(self._checked.get(link) == self._mark(link, there[link]) for link in there):
             return
-        loss = await self._look(links)
+        loss = await self._look(there)
         if loss is not None:
-            await self._raise(links, loss)
-            await self._install(links, loss.partitions, hold_ms)
+            await self._raise(there, away, loss)
+            await self._install(there, loss.partitions, hold_ms)
         else:
-            await self._install([link for link in links if self._needs_fence(link)], self._unfenced, hold_ms)
-        self._checked = {link.address: self._mark(link) for link in links}
+            await self._install([link for link in there if self._needs_fence(link)], self._unfenced, hold_ms)
+        self._checked = {link: self._mark(link, incarnation) for link, incarnation in there.items()}
 
     async def shorten(self, left_ms: int) -> int | None:
         """End quarantines in `left_ms` at the latest. The longest that is left then in ms, -1 = there is none; None
@@ -110,21 +118,20 @@ class Fencing:
 
     # Looking
 
-    def _mark(self, link: Link) -> str:
-        return f"{link.incarnation} {link.connects} {self._fence()}"
+    def _mark(self, link: Link, incarnation: Incarnation) -> str:
+        return f"{incarnation} {link.connects} {self._fence()} {len(self._primaries.partitions_of(link))}"
 
     def _fence(self) -> str:
         return f"{self._machine.state.generation}.{self._machine.state.script_set}"
 
-    async def _look(self, links: Collection[Link]) -> _Loss | None:
+    async def _look(self, there: _There) -> _Loss | None:
         state = self._machine.state
         why, highest = "", state.generation
         lost: set[Partition] = set()
         self._stale: set[Partition] = set()
-        for link in links:
-            assert link.incarnation is not None  # noqa: S101 - only links that know who answers are looked at
+        for link, incarnation in there.items():
             partitions = self._primaries.partitions_of(link)
-            if state.generation and not is_blessed(link.incarnation, state.primaries):
+            if state.generation and not is_blessed(incarnation, state.primaries):
                 why = why or f"another Redis answers at {link.address}: it may have lost data"
                 lost.update(partitions)
             for partition, reply in zip(partitions, await self._check(link, partitions), strict=True):
@@ -174,10 +181,9 @@ class Fencing:
 
     # Acting
 
-    async def _raise(self, links: Collection[Link], loss: _Loss) -> None:
+    async def _raise(self, there: _There, away: Collection[Link], loss: _Loss) -> None:
         state = self._machine.state
-        primaries = {blessing(link.incarnation) for link in links if link.incarnation is not None}
-        away = [link for link in self._primaries.links if link.incarnation is None]
+        primaries = {blessing(incarnation) for incarnation in there.values()}
         if away:
             # They keep their data, as far as anybody knows; another incarnation of theirs will be noticed.
             primaries |= {*state.primaries}

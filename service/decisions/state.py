@@ -8,7 +8,7 @@ import msgspec
 from service.decisions.commands import CLUSTER_SETTINGS, Blessed, Outcome
 
 LEASE_COVER_MS_DEFAULT = 60_000
-"""Leases of up to this length need no announcement: what a silent node counts with."""
+"""What a node counts with that has announced nothing yet."""
 
 
 class Node(msgspec.Struct, array_like=True, frozen=True):

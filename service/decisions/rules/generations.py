@@ -1,10 +1,10 @@
 """Which Redis counts, since when, and how long what it forgot may still be held."""
 
 from service.decisions.commands import AdoptData, CoverLeases, Outcome, RaiseGeneration, refused
-from service.decisions.state import LEASE_COVER_MS_DEFAULT, Cover, Generation, State
+from service.decisions.state import Cover, Generation, State
 from service.error_registry import FieldInvalid, GenerationExhausted, GenerationMoved
 from service.keys import GENERATION_MAX
-from service.limits import LEASE_MS_MAX
+from service.limits import LEASE_MS_MAX, LEASE_MS_MIN
 
 GENERATIONS_KEPT = 64
 ADOPTED_MAX = 64
@@ -36,8 +36,8 @@ def cover_leases(state: State, command: CoverLeases, index: int) -> Outcome:
     """Replaces the announcement that the node knew; a delayed one that comes after a newer changes nothing."""
     if command.url not in state.nodes:
         return refused(FieldInvalid(field="url", reason="is not a registered node"))
-    if not LEASE_COVER_MS_DEFAULT <= command.lease_ms <= LEASE_MS_MAX:
-        return refused(FieldInvalid(field="lease_ms", reason=f"must be {LEASE_COVER_MS_DEFAULT} to {LEASE_MS_MAX}"))
+    if not LEASE_MS_MIN <= command.lease_ms <= LEASE_MS_MAX:
+        return refused(FieldInvalid(field="lease_ms", reason=f"must be {LEASE_MS_MIN} to {LEASE_MS_MAX}"))
     if command.expected == state.cover(command.url).index:
         state.covers[command.url] = Cover(command.lease_ms, index)
     return Outcome("ok", {"lease_ms": state.cover(command.url).lease_ms})
