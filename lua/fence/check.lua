@@ -16,7 +16,6 @@
 --   CLUSTER_FOREIGN cluster_id fence: the data belongs to another cluster
 -- Complexity: O(1)
 -- Retry: read-only
---- @include lib/quarantine
 local installed = redis.call("GET", KEYS[1])
 local cluster = redis.call("GET", KEYS[5])
 if cluster and cluster ~= ARGV[2] then
@@ -28,6 +27,8 @@ end
 if installed ~= ARGV[1] then
   return { FENCE_STALE, installed }
 end
+
+--- @include lib/quarantine
 local left_ms, set_aside = quarantine_left(KEYS[4])
 local floor = string.match(installed, "^%d+") * 68719476736
 for _, counter in ipairs({ set_aside or redis.call("GET", KEYS[2]) or "0", redis.call("GET", KEYS[3]) or "0" }) do

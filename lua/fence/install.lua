@@ -16,12 +16,11 @@
 --   5 quarantine_ms: how long no lock is granted under a new generation, ms; 0 = no quarantine
 -- Replies:
 --   OK: the fence is installed
---   FENCE_STALE fence: a newer generation is installed already
+--   FENCE_STALE fence: a newer generation is installed already, or as high a one of the adopted cluster
 --   FENCE_MISSING: a counter was lost under this very generation; install a higher one
 --   CLUSTER_FOREIGN cluster_id fence: the data belongs to another cluster
 -- Complexity: O(1)
 -- Retry: safe
---- @include lib/quarantine
 local installed = redis.call("GET", KEYS[1]) or ""
 local cluster = redis.call("GET", KEYS[5])
 if cluster and cluster ~= ARGV[3] and cluster ~= ARGV[4] then
@@ -29,10 +28,12 @@ if cluster and cluster ~= ARGV[3] and cluster ~= ARGV[4] then
 end
 local generation = tonumber(string.match(ARGV[1], "^%d+"))
 local installed_generation = tonumber(string.match(installed, "^%d+") or 0)
-if installed_generation > generation then
+local is_adopted = cluster and cluster ~= ARGV[3]
+if installed_generation > generation or (is_adopted and installed_generation == generation) then
   return { FENCE_STALE, installed }
 end
 
+--- @include lib/quarantine
 local tokens, versions, quarantine, floor = KEYS[2], KEYS[3], KEYS[4], ARGV[2]
 local function lifted(last)
   if tonumber(last or 0) < tonumber(floor) then

@@ -14,7 +14,8 @@
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/quarantine
-local quarantine, quarantine_ms = KEYS[2], tonumber(ARGV[2])
+local quarantine = KEYS[2]
+local quarantine_ms = tonumber(ARGV[2])
 local left_ms, set_aside = quarantine_left(quarantine)
 if not left_ms then
   return { OK, -1 }

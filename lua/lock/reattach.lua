@@ -17,21 +17,26 @@
 --   6 mode: exclusive or shared
 --   7 ttl_ms: lease from now, ms
 -- Replies:
---   OK ttl_ms mode: the lease runs for ttl_ms from now
---   LOCK_LOST: the quarantine is over, or a later hold stands against it
--- Complexity: O(log h) with h shared holders; at most 100 of them are compared
+--   OK ttl_ms mode [again]: the lease runs for ttl_ms from now; again = 1 when this is a repeat, and it began earlier
+--   LOCK_LOST: the quarantine is over, a later hold stands against it, the hold taken up has ended since, or there are
+--     10000 shared holders
+-- Complexity: O(log h) with h shared holders; at most 100 of them are compared, and 100 ended leases cleared away
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
---- @include lib/hold
+--- @include lib/own_hold
 --- @include lib/quarantine
---- @include lib/reader
 --- @include lib/shared_hold
-if first_outcome then
-  return first_outcome
-end
 local lock, readers, reader_holds, quarantine = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local owner, token, mode, ttl_ms = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+if first_outcome then
+  -- What ended since it was taken up, stays ended: a release ended it, or a later hold that now stands in its place.
+  if own_hold(lock, readers, reader_holds, owner) ~= token then
+    return { LOCK_LOST }
+  end
+  first_outcome[4] = 1
+  return first_outcome
+end
 local left_ms = quarantine_left(quarantine) or 0
 if left_ms == 0 or tonumber(token) >= string.match(ARGV[1], "^%d+") * 68719476736 then
   return { LOCK_LOST }
@@ -56,7 +61,7 @@ if hold and not is_exclusive then
     end
   elseif ends_of_reader(readers, owner) > now_ms then
     rivals[1] = string.match(redis.call("HGET", reader_holds, owner), "^%d+")
-  elseif redis.call("ZCARD", readers) >= 10000 then
+  elseif redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf") >= 10000 then
     return { LOCK_LOST }
   end
 end
@@ -71,7 +76,7 @@ if mode == "exclusive" then
   redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. (is_waited and " 1 " or " 0 ") .. owner, "PX", ttl_ms)
 else
   if is_exclusive then
-    redis.call("DEL", lock)
+    redis.call("SET", lock, is_waited and "s0 0 1 " or "s0 0 0 ")
   end
   hold_shared(lock, readers, reader_holds, owner, token, ttl_ms, now_ms)
 end

@@ -69,6 +69,12 @@ class Leases:
         """Redis has ended this owner's hold."""
         self._running.pop((lock, owner), None)
 
+    def vouch_no_more(self, lock: bytes, owner: bytes) -> None:
+        """The lease was shortened through another node: it is reckoned with as before, but no proof."""
+        found = self._running.pop((lock, owner), None)
+        if found is not None:
+            self._forget(found.ended_at)
+
     def earlier(self, end_at: float) -> None:
         """Leases of an earlier life of this node run until then."""
         self._forget(end_at)

@@ -26,6 +26,8 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
     lock: bytes
     owner: bytes
     token: int
+    forget: bool = False
+    """It was shortened since: vouch for it no more."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -48,12 +50,21 @@ class Witnesses:
         found = await asyncio.gather(*(self._ask(node, body) for node in self._others))
         return max((lease for lease in found if lease is not None), key=lambda lease: lease.left_ms, default=None)
 
+    async def shortened(self, lock: bytes, owner: bytes, token: int) -> None:
+        """A lease now ends earlier than another node may remember: that one must not vouch for it any more. A node that
+        does not answer is not waited for: it can vouch wrongly only if Redis loses this very renewal, and the holder
+        renews through it after its lease has ended."""
+        body = _encoder.encode(Question(lock, owner, token, forget=True))
+        await asyncio.gather(*(self._ask(node, body) for node in self._others))
+
     async def answer(self, body: bytes) -> bytes:
         """What this node remembers. Raises RaftMessageInvalid."""
         try:
             asked = _question_decoder.decode(body)
         except msgspec.DecodeError as error:
             raise RaftMessageInvalid(reason=f"it is no question about a lease: {error}") from None
+        if asked.forget:
+            self._leases.vouch_no_more(asked.lock, asked.owner)
         return _encoder.encode(self._leases.running(asked.lock, asked.owner, asked.token))
 
     async def _ask(self, node: NodeId, body: bytes) -> Lease | None:

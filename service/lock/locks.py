@@ -60,6 +60,7 @@ REATTACH = declare(
 INSPECT = declare("lock.inspect", keys="fence lock readers reader_holds", args="fence")
 
 _HOLDER_FIELDS = 3
+_REPEATED, _SHORTENED = 1, 2
 _FRESH_GRANT_FIELDS = 3
 _WAITED_FOR = (b"lock_held", b"lock_quarantine")
 
@@ -191,7 +192,9 @@ class Locks:
             raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
         if reply[0] != b"ok":
             raise RequestIdReused(request_id=request.request_id)
-        _, ttl_ms, mode, *again = reply
+        _, ttl_ms, mode, *mark = reply
+        if mark == [_SHORTENED]:
+            await self._witnesses.shortened(partition.lock + name, owner, request.token)
         # Asked again: the length was not known before, and this node must not vouch for more than it has announced.
         if not self._delegation.covers(ttl_ms):
             await self._delegation.obtain(ttl_ms)
@@ -202,7 +205,7 @@ class Locks:
             mode.decode(),
             ttl_ms,
             sent_at=sent_at,
-            is_repeat=bool(again),
+            is_repeat=mark == [_REPEATED],
         )
         return Renewed(ttl_ms=ttl_ms, token=request.token)
 

@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         "ended readers never cleared",
-        "lock/acquire",
+        "lib/shared_hold",
         'redis.call("ZREM", readers, gone)',
         "",
         acquire.test_readers_whose_lease_ended_do_not_count_and_leave_a_hundred_at_a_time,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lua.runner import Runner
+from tests.lua.runner import COUNTER_BITS, GENERATION, QUARANTINE_MS, Runner
 
 MODES = ("exclusive", "shared")
 
@@ -11,7 +11,7 @@ MODES = ("exclusive", "shared")
 def test_a_renewal_sets_the_time_left_and_never_adds(run: Runner, mode: str) -> None:
     token = run.granted("a", mode, ttl_ms=30_000)
     for _ in range(3):
-        assert run.renew("a", token, 40_000) == ("ok", [40_000])
+        assert run.renew("a", token, 40_000) == ("ok", [40_000, mode.encode()])
     assert 35_000 < run.lease_left_ms("a") <= 40_000
 
 
@@ -38,15 +38,15 @@ def test_a_renewed_lease_outlives_its_first_end(run: Runner, mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_without_a_length_the_last_one_counts(run: Runner, mode: str) -> None:
     token = run.granted("a", mode, ttl_ms=20_000)
-    assert run.renew("a", token) == ("ok", [20_000])
+    assert run.renew("a", token) == ("ok", [20_000, mode.encode()])
     run.renew("a", token, 12_000)
-    assert run.renew("a", token) == ("ok", [12_000])
+    assert run.renew("a", token) == ("ok", [12_000, mode.encode()])
 
 
 def test_readers_renew_each_their_own_lease(run: Runner) -> None:
     long, short = run.granted("long", "shared", ttl_ms=60_000), run.granted("short", "shared", ttl_ms=10_000)
-    assert run.renew("short", short) == ("ok", [10_000])
-    assert run.renew("long", long) == ("ok", [60_000])
+    assert run.renew("short", short) == ("ok", [10_000, b"shared"])
+    assert run.renew("long", long) == ("ok", [60_000, b"shared"])
     run.renew("short", short, 5_000)
     assert 50_000 < run.lease_left_ms("long") <= 60_000
     for kind in ("lock", "readers"):
@@ -98,7 +98,7 @@ def test_a_repeat_does_not_renew_a_second_time(run: Runner, mode: str) -> None:
     token = run.granted("a", mode)
     first = run.renew("a", token, 20_000, request_id="r1")
     run.renew("a", token, 60_000)
-    assert run.renew("a", token, 20_000, request_id="r1") == first
+    assert run.renew("a", token, 20_000, request_id="r1") == ("ok", [*first.fields, 1])
     assert run.lease_left_ms("a") > 50_000
 
 
@@ -108,3 +108,61 @@ def test_a_repeat_never_calls_a_lease_renewed_that_has_ended_since(run: Runner, 
     assert run.renew("a", token, 10_000, request_id="r1").code == "ok"
     run.pass_time(10_001)
     assert run.renew("a", token, 10_000, request_id="r1").code == "lock_lost"
+
+
+@pytest.mark.parametrize("ttl_ms", ["", 20_000])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_hold_that_redis_may_have_lost_is_told_from_one_that_ended(run: Runner, mode: str, ttl_ms: str | int) -> None:
+    token = run.granted("a", mode)
+    run.lose_everything()
+    before = run.snapshot()
+    code, (left_ms,) = run.renew("a", token, ttl_ms, request_id="r1")
+    assert code == "lock_quarantine"
+    assert 30_000 < left_ms <= QUARANTINE_MS
+    assert run.snapshot() == before
+    run.reattach("a", token, mode)
+    assert run.renew("a", token, ttl_ms, request_id="r1").code == "ok"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_another_hold_in_its_place_may_have_come_first(run: Runner, mode: str) -> None:
+    """lock.reattach compares the tokens, renew does not."""
+    low, high = (GENERATION << COUNTER_BITS) + 5, (GENERATION << COUNTER_BITS) + 7
+    run.lose_everything()
+    run.reattach("a", low, mode)
+    assert run.renew("a", high).code == "lock_quarantine"
+    assert run.renew("b", high).code == "lock_quarantine"
+
+
+def test_a_token_of_this_generation_was_not_lost(run: Runner) -> None:
+    run.lose_everything()
+    floor = run.generation << COUNTER_BITS
+    for token in (floor, floor + 1):
+        assert run.renew("a", token) == ("lock_lost", [])
+    assert run.renew("a", floor - 1).code == "lock_quarantine"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_after_a_quarantine_a_lost_hold_is_lost(run: Runner, mode: str) -> None:
+    token = run.granted("a", mode)
+    run.lose_everything(60_000)
+    run.pass_time(60_000)
+    assert run.renew("a", token) == ("lock_lost", [])
+    run.lift()
+    assert run.renew("a", token) == ("lock_lost", [])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_hold_of_an_older_generation_that_redis_kept_is_renewed_in_quarantine(run: Runner, mode: str) -> None:
+    token = run.granted("a", mode)
+    run.install(GENERATION + 1, quarantine_ms=QUARANTINE_MS)
+    assert run.renew("a", token, 20_000) == ("ok", [20_000, mode.encode()])
+    assert run.holders() == {"a": token}
+
+
+def test_a_renewal_that_redis_lost_with_its_hold_is_not_repeated(run: Runner) -> None:
+    token = run.granted("a", ttl_ms=20_000)
+    run.renew("a", token, 20_000, request_id="r1")
+    run.install(GENERATION + 1, quarantine_ms=QUARANTINE_MS)
+    run.pass_time(20_001)
+    assert run.renew("a", token, 20_000, request_id="r1").code == "lock_quarantine"
