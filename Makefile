@@ -32,7 +32,7 @@ imports: $(VENV)/.test  ## import-linter: modules import downwards only
 	@echo "imports"; said=$$($(BIN)/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 
 lua: $(VENV)/.run  ## luacheck over the flattened scripts
-	@rm -rf $(LUA_DUMP); $(BIN)/simpul scripts --dump $(LUA_DUMP)
+	@rm -rf $(LUA_DUMP); $(BIN)/simpul scripts dump $(LUA_DUMP)
 	@if command -v luacheck > /dev/null; then echo "lua"; luacheck --quiet --no-color $(LUA_DUMP); \
 	else echo "lua: SKIPPED, luacheck is not installed (Debian: apt-get install lua-check)"; fi
 

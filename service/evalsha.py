@@ -31,9 +31,20 @@ class Place(NamedTuple):
     request_id: bytes
 
 
+class Standing(NamedTuple):
+    """What Redis says of a partition; `cluster_id` and `duty` ("assignment node") are empty where there is none."""
+
+    fence: str
+    cluster_id: str
+    duty: str
+
+
 KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "fence": lambda place: place.partition.fence,
     "installed": lambda place: place.partition.fence,
+    "cluster": lambda place: place.partition.cluster,
+    "duty": lambda place: place.partition.duty,
+    "quarantine": lambda place: place.partition.quarantine,
     "tokens": lambda place: place.partition.tokens,
     "versions": lambda place: place.partition.versions,
     "outcome": lambda place: place.partition.outcome + place.request_id,
@@ -48,7 +59,9 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
 }
 """Every key name a script header may use; a test fails for a script with another one."""
 
-_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key", "fence": "partition"}
+_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key"}
+_PARTITION_KEYS = frozenset({"fence", "installed", "cluster", "duty", "quarantine", "tokens", "versions", "outcome"})
+"""A script that has no other keys acts on the partition as a whole."""
 _RECEIPT_PARTS = ReceiptParts._fields
 _JSON_ARGS = ("data", "value")
 _GENERATION_BITS = 36
@@ -72,7 +85,6 @@ class Invocation:
     keys: tuple[bytes, ...]
     args: tuple[bytes, ...]
     partition: Partition
-    fence: str
 
     def evalsha_line(self, redis_cli: list[str]) -> str:
         """`redis_cli` are the words before the command (see service/store/by_hand.py)."""
@@ -90,11 +102,11 @@ def invocation(
     name: str,
     words: Iterable[str],
     config: Config,
-    read_fence: Callable[[Partition], str] | None,
+    read: Callable[[Partition], Standing] | None,
 ) -> Invocation:
     """Make the call that `name` with these `field=value` words means.
 
-    `read_fence` asks Redis for a partition's fence; None puts a placeholder in its place. Raises EvalshaError.
+    `read` asks Redis for a partition's standing; None puts a placeholder in its place. Raises EvalshaError.
     """
     script = script_set.scripts.get(name)
     if script is None:
@@ -103,9 +115,11 @@ def invocation(
     keys = Keys(config.cluster_name)
     places = _places(script, keys, given)
     partition = places[0].partition
-    fence = read_fence(partition) if read_fence else f"{_OFFLINE_GENERATION}.{script_set.version}"
-    known = _known_values(keys, config, given.get("fence", [fence])[0], bool(places[0].request_id))
-    return Invocation(script, _keys(script, places), _args(script, given, known), partition, fence)
+    offline = Standing(f"{_OFFLINE_GENERATION}.{script_set.version}", "", "")
+    standing = read(partition) if read else offline
+    standing = standing._replace(fence=given.get("fence", [standing.fence])[0])
+    known = _known_values(keys, config, standing, bool(places[0].request_id))
+    return Invocation(script, _keys(script, places), _args(script, given, known), partition)
 
 
 def usage(script: LuaScript) -> str:
@@ -197,11 +211,14 @@ def _keys(script: LuaScript, places: list[Place]) -> tuple[bytes, ...]:
     return tuple(built)
 
 
-def _known_values(keys: Keys, config: Config, fence: str, has_request_id: bool) -> dict[str, str]:
-    """What a node fills in by itself."""
-    generation = fence.partition(".")[0]
+def _known_values(keys: Keys, config: Config, standing: Standing, has_request_id: bool) -> dict[str, str]:
+    """What a node fills in by itself, as far as Redis tells it."""
+    generation = standing.fence.partition(".")[0]
+    assignment, _, node = standing.duty.partition(" ")
+    told = {"cluster_id": standing.cluster_id, "assignment": assignment, "node": node}
     return {
-        "fence": fence,
+        **{name: value for name, value in told.items() if value},
+        "fence": standing.fence,
         "fingerprint": "redis-cli" if has_request_id else "",
         "keep_ms": str(config.outcome_keep_ms),
         "channel": keys.invalidate_channel.decode(),
@@ -250,7 +267,8 @@ def _misuse(script: LuaScript, what: str) -> EvalshaError:
 
 
 def _place_field(script: LuaScript) -> str:
-    return _PLACE_FIELD[script.name.partition(".")[0]]
+    is_whole = all(key.name in _PARTITION_KEYS for key in script.keys)
+    return "partition" if is_whole else _PLACE_FIELD[script.name.partition(".")[0]]
 
 
 def _has_outcome(script: LuaScript) -> bool:

@@ -185,7 +185,7 @@ def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str
 class NodeProcess:
     """One real node."""
 
-    command: tuple[str, ...] = (sys.executable, "-W", "error", "-m", "service.cli", "node")
+    command: tuple[str, ...] = (sys.executable, "-P", "-W", "error", "-m", "service.cli", "node")
 
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
         self.name = env.get("NODE_ID", "n1")
@@ -202,6 +202,10 @@ class NodeProcess:
             **env,
         }
         self.process: subprocess.Popen[bytes] | None = None
+
+    def install(self, sources: Path) -> None:
+        """From the next start on it is the program of this source tree."""
+        self._env["PYTHONPATH"] = str(sources)
 
     def spawn(self) -> None:
         """Start it without waiting for anything."""

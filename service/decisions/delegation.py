@@ -21,6 +21,8 @@ _STEPS_MS = (60_000, 10 * 60_000, 60 * 60_000, LEASE_MS_MAX)
 """Announced in few, wide steps: each is a decision of the cluster, and makes the quarantine longer that a silent node
 causes."""
 ANNOUNCE_TIMEOUT_S = 2.0
+FIRST_WORD_S = 5.0
+"""How long a node that starts waits for the first word of a leader before it serves what needs none."""
 _ANNOUNCED_AT_MOST = 2
 """Once more, should a shorter announcement that was under way have come first."""
 
@@ -36,7 +38,8 @@ class Delegation:
         self._machine = machine
         self._decisions = decisions
         self._leases = leases
-        self._heard_at = monotonic()
+        self._heard_at = self._started_at = monotonic()
+        self._was_extended = False
         self._is_lowering = False
         self.ends_at = 0.0
         """Of this process's monotonic clock: nothing is granted after it."""
@@ -44,7 +47,13 @@ class Delegation:
     def extend(self, sent_at: float, delegation_ms: int) -> None:
         """A leader answered the report sent at `sent_at`."""
         self._heard_at = max(self._heard_at, sent_at)
+        self._was_extended = self._was_extended or delegation_ms > 0
         self.ends_at = max(self.ends_at, sent_at + delegation_ms / 1000)
+
+    @property
+    def is_awaited(self) -> bool:
+        """The node has just started and may not grant yet, but is about to: to be ready now would mean refusals."""
+        return not self._was_extended and monotonic() < self._started_at + FIRST_WORD_S
 
     def covers(self, ttl_ms: int) -> bool:
         """The hot path's question: True when `obtain` would return at once."""

@@ -18,6 +18,7 @@ from service.error_registry import (
     BY_CODE,
     ClusterForeign,
     FieldInvalid,
+    NoDelegation,
     NotCommitted,
     NotFound,
     PathNotUnicode,
@@ -93,6 +94,8 @@ async def _ready(context: Context, _: Request) -> Ready:
         raise primaries.refusal
     if not context.subscriber.is_up:
         raise StoreUnavailable(address=primaries.address, reason="the subscription is not up yet")
+    if context.authority.delegation.is_awaited:
+        context.authority.delegation.check()
     answering = ", ".join(str(link.incarnation) for link in primaries.links if link.is_up)
     return Ready(True, context.config.node_id, answering)
 
@@ -131,7 +134,7 @@ PAGES = (
         "The node can do its work: send it traffic.",
         Ready,
         _ready,
-        (StoreUnavailable, StoreUnblessed, ClusterForeign),
+        (StoreUnavailable, StoreUnblessed, ClusterForeign, NoDelegation),
     ),
     Page("/metrics", "Prometheus text.", "text/plain", None),
     Page("/scripts", "The script sets of the cluster, and the fence it works with.", ScriptsPage, scripts.show_all),

@@ -25,7 +25,7 @@ from service.http.cluster import RequestId, Short
 from service.http.context import Context
 from service.http.operation import Operation
 from service.store import bundle
-from service.store.bundle import BundleError, ScriptSet
+from service.store.bundle import Argument, BundleError, ScriptSet
 
 PACKED_TEXT_MAX = 320 * 1024
 """A packed set in base64; what fits into one decision."""
@@ -88,9 +88,21 @@ class ScriptsPage(msgspec.Struct):
     scripts: dict[str, ScriptLine]
 
 
+class ScriptArgument(msgspec.Struct):
+    """One of KEYS or ARGV as the header declares it; `repeats`: once per item of a batch."""
+
+    name: str
+    about: str
+    repeats: bool
+
+
 class ScriptSource(msgspec.Struct):
+    """`keys` and `args` say, in order, what EVALSHA sends."""
+
     sha: str
     source: str
+    keys: list[ScriptArgument]
+    args: list[ScriptArgument]
 
 
 class ScriptSetPage(msgspec.Struct):
@@ -121,8 +133,15 @@ async def show_all(context: Context, _: Request) -> ScriptsPage:
 
 async def show_one(context: Context, request: Request) -> ScriptSetPage:
     found = _known(context, request.path_params["version"])
-    sources = {name: ScriptSource(script.sha, script.source) for name, script in found.scripts.items()}
+    sources = {
+        name: ScriptSource(script.sha, script.source, _shown(script.keys), _shown(script.args))
+        for name, script in found.scripts.items()
+    }
     return ScriptSetPage(found.version, found.layout, found.reads, sources)
+
+
+def _shown(arguments: tuple[Argument, ...]) -> list[ScriptArgument]:
+    return [ScriptArgument(*argument) for argument in arguments]
 
 
 def _stage_of(version: str, state: State) -> Stage:
@@ -160,8 +179,9 @@ async def _rollback(context: Context, request: RollbackRequest) -> ScriptSetName
     activations = context.member.machine.state.activations
     if len(activations) < 2:
         raise ScriptSetFirst(version=activations[-1] if activations else "none")
-    await context.authority.asking.activate(activations[-2], request.request_id)
-    return ScriptSetNamed(True, activations[-2])
+    version = activations[-2]  # now: once it is active, another one is last but one
+    await context.authority.asking.activate(version, request.request_id)
+    return ScriptSetNamed(True, version)
 
 
 OPERATIONS = (

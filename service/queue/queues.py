@@ -44,11 +44,11 @@ from service.store.scripts import Scripts, declare
 from service.store.signature import Call
 
 _ONCE = "fence fingerprint keep_ms"
-PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", args=f"{_ONCE} id delay_ms data")
+PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", args=f"{_ONCE} id+ delay_ms+ data+")
 CONSUME = declare(
     "queue.consume", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} max visibility_ms"
 )
-ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id delivery generation")
+ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id+ delivery+ generation+")
 NACK = declare(
     "queue.nack", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} id delivery generation delay_ms"
 )

@@ -56,8 +56,11 @@ _DECLARED: dict[str, Call] = {}
 
 
 def declare(name: str, *, keys: str, args: str) -> Call:
-    """Say at import time what a module will send; a test compares every declaration with the Lua headers."""
-    call = Call(name, tuple(keys.split()), tuple(args.split()))
+    """Say at import time what a module will send, `name+` once per item of a batch; a test compares every declaration
+    with the Lua headers."""
+    words = [*keys.split(), *args.split()]
+    items = frozenset(word.rstrip("+") for word in words if word.endswith("+"))
+    call = Call(name, tuple(keys.replace("+", "").split()), tuple(args.replace("+", "").split()), items)
     _DECLARED[name] = call
     return call
 

@@ -24,6 +24,8 @@ class Call(NamedTuple):
     name: str
     keys: tuple[str, ...]
     args: tuple[str, ...]
+    items: frozenset[str] = frozenset()
+    """Those of the keys and arguments, always the last ones, that are sent once per item of a batch."""
 
 
 class Unfit(Exception):
@@ -34,10 +36,12 @@ def arranging(call: Call, script: LuaScript) -> Arrange | None:
     """How to arrange what comes after the fence; None when nothing has to be. Raises Unfit, also when called with an
     argument that the script lacks and that cannot be left out."""
     keys, args = _names(script.keys), _names(script.args)
+    _check_items("key", call.keys, call.items, script.keys)
+    _check_items("argument", call.args, call.items, script.args)
     if (keys, args) == (call.keys, call.args):
         return None
-    key_places = _places("key", call.keys, script.keys)
-    arg_places = _places("argument", call.args, script.args)
+    key_places = _places(call.keys, keys)
+    arg_places = _places(call.args, args)
     if -1 in key_places:
         raise Unfit(f"the key {keys[key_places.index(-1)]}")
     left_out = [place for place in range(len(call.args)) if place not in arg_places]
@@ -58,9 +62,14 @@ def _names(arguments: tuple[Argument, ...]) -> tuple[str, ...]:
     return tuple(argument.name for argument in arguments)
 
 
-def _places(kind: str, sent: tuple[str, ...], wanted: tuple[Argument, ...]) -> list[int]:
-    """Where each name that the script wants stands in what is sent, -1 for nowhere. Raises Unfit."""
-    repeating = tuple(argument.name for argument in wanted if argument.repeats)
-    if repeating and sent[-len(repeating) :] != repeating:
-        raise Unfit(f"the repeated {kind} {', '.join(repeating)}")
-    return [sent.index(argument.name) if argument.name in sent else -1 for argument in wanted]
+def _check_items(kind: str, sent: tuple[str, ...], items: frozenset[str], wanted: tuple[Argument, ...]) -> None:
+    """What repeats must be the same on both sides: nothing in a call says where one item ends. Raises Unfit."""
+    sends = tuple(name for name in sent if name in items)
+    repeats = tuple(argument.name for argument in wanted if argument.repeats)
+    if sends != repeats:
+        raise Unfit(f"the repeated {kind} {', '.join(repeats or sends)}")
+
+
+def _places(sent: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
+    """Where each name that the script wants stands in what is sent, -1 for nowhere."""
+    return [sent.index(name) if name in sent else -1 for name in wanted]

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from service import config, limits
+from service.decisions.commands import CLUSTER_SETTINGS
 from service.error_registry import BY_CODE
 from service.http.app import OPERATIONS
 from service.http.metrics import registry
@@ -131,6 +132,7 @@ def test_every_name_in_backticks_exists(one: Page) -> None:
 
 def _known_words() -> Iterator[str]:
     yield from BY_CODE
+    yield from CLUSTER_SETTINGS
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
     _, components = msgspec.json.schema_components(kinds)

@@ -45,6 +45,12 @@ def test_callers_send_what_the_header_declares_in_its_order(name: str) -> None:
     assert call.args == names(script.args)
 
 
+@pytest.mark.parametrize("name", sorted(declared()))
+def test_callers_repeat_what_the_header_repeats(name: str) -> None:
+    script = SCRIPTS[name]
+    assert declared()[name].items == {one.name for one in (*script.keys, *script.args) if one.repeats}
+
+
 @each_script
 def test_only_the_last_arguments_repeat(script: LuaScript) -> None:
     for arguments in (script.keys, script.args):
