@@ -16,8 +16,8 @@ from service import background, logs
 from service.cache import Caches, NearCache
 from service.config import Config, ConfigError
 from service.decisions.authority import Authority
-from service.decisions.fence import Fence
 from service.decisions.member import Member
+from service.decisions.node.fence import Fence
 from service.duties import Round
 from service.duties.quarantine import LiftQuarantine
 from service.http.app import Application

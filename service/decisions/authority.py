@@ -6,19 +6,20 @@ from pathlib import Path
 from time import monotonic
 
 from service.config import Config
-from service.decisions import lease_memory, questions, reports, witnesses
-from service.decisions.delegation import Delegation
-from service.decisions.desk import Desk
-from service.decisions.fence import Fence
-from service.decisions.fencing import Fencing
-from service.decisions.leader_line import Answering, LeaderLine
-from service.decisions.leases import Leases
+from service.decisions.leader import questions
+from service.decisions.leader.desk import Desk
+from service.decisions.leader.fencing import Fencing
+from service.decisions.leader.office import Office
+from service.decisions.leader.questions import Asking, Questions
+from service.decisions.leader.rollout import Rollout
 from service.decisions.member import Member
-from service.decisions.office import Office
-from service.decisions.questions import Asking, Questions
-from service.decisions.reporter import Reporter
-from service.decisions.rollout import Rollout
-from service.decisions.witnesses import Witnesses
+from service.decisions.node import lease_memory, reports, witnesses
+from service.decisions.node.delegation import Delegation
+from service.decisions.node.fence import Fence
+from service.decisions.node.leader_line import Answering, LeaderLine
+from service.decisions.node.leases import Leases
+from service.decisions.node.reporter import Reporter
+from service.decisions.node.witnesses import Witnesses
 from service.keys import Keys
 from service.store.bundle import ScriptSet
 from service.store.primaries import Primaries

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from service import background
-from service.decisions import commands
-from service.decisions.commands import Command, Outcome, Request
+from service.decisions.replicated import commands
+from service.decisions.replicated.commands import Command, Outcome, Request
 from service.error_registry import DecisionUnknown, NotCommitted, RaftMessageInvalid
 from service.errors import SimpulError
 from service.raft.connection import Connection, Unreachable

@@ -9,8 +9,8 @@ from typing import Any
 import hiredis
 import msgspec
 
-from service.decisions.fence import Fence, is_blessed
-from service.decisions.machine import DecisionMachine
+from service.decisions.node.fence import Fence, is_blessed
+from service.decisions.replicated.machine import DecisionMachine
 from service.errors import SimpulError
 from service.store.link import Link
 from service.store.primaries import Primaries

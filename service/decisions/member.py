@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from service import background
 from service.config import Config
-from service.decisions.commands import FoundCluster, RegisterNode
 from service.decisions.decide import Decisions
-from service.decisions.machine import DecisionMachine
+from service.decisions.replicated.commands import FoundCluster, RegisterNode
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import DecisionUnknown, NotCommitted, RaftDiskReplaced
 from service.raft.admission import Admission
 from service.raft.chronicle import Chronicle

@@ -10,7 +10,7 @@ from itertools import count
 from typing import NamedTuple, Protocol
 
 from service import background
-from service.decisions.machine import DecisionMachine
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import DutyStale
 from service.errors import SimpulError
 from service.keys import Keys, Partition

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from service.decisions import inspection
-from service.decisions.commands import CLUSTER_SETTINGS, AdoptData, ChangeSetting, ReplaceDisk
 from service.decisions.inspection import PartitionsView, RedisView
+from service.decisions.replicated.commands import CLUSTER_SETTINGS, AdoptData, ChangeSetting, ReplaceDisk
 from service.error_registry import DecisionUnknown, DiskNotRegistered, NotCommitted
 from service.http.context import Context
 from service.http.operation import Operation

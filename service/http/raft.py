@@ -6,8 +6,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.decisions import decide
 from service.decisions.authority import Authority
-from service.decisions.leader_line import Answering
 from service.decisions.member import is_loopback
+from service.decisions.node.leader_line import Answering
 from service.error_registry import BodyTooLarge, RaftForbidden
 from service.errors import SimpulError
 from service.http.body import ClientGone, read_body

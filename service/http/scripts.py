@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from starlette.requests import Request
 
-from service.decisions.commands import StageScripts
-from service.decisions.state import State
+from service.decisions.replicated.commands import StageScripts
+from service.decisions.replicated.state import State
 from service.error_registry import (
     DecisionUnknown,
     FieldInvalid,

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Any
 
-from service.decisions.delegation import Delegation
-from service.decisions.leases import Leases
-from service.decisions.witnesses import Witnesses
+from service.decisions.node.delegation import Delegation
+from service.decisions.node.leases import Leases
+from service.decisions.node.witnesses import Witnesses
 from service.error_registry import (
     LockHeld,
     LockHoldersFull,

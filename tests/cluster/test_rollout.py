@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.decisions.rules.script_sets import SETS_KEPT
+from service.decisions.replicated.rules.script_sets import SETS_KEPT
 from service.store.bundle import ScriptSet, shipped
 from tests.cluster.releases import (
     STEP_OF_TWO,
@@ -128,9 +128,7 @@ def test_no_set_is_activated_that_a_live_node_has_not_loaded(tmp_path: Path, ser
 
 
 def test_a_set_that_redis_cannot_compile_never_activates(tmp_path: Path, server: RedisServer) -> None:
-    broken = scripts_of(
-        release(tmp_path / "broken", {"lua/cache/get.lua": (("return", "this is no Lua; return"),)})
-    )
+    broken = scripts_of(release(tmp_path / "broken", {"lua/cache/get.lua": (("return", "this is no Lua; return"),)}))
     with cluster(tmp_path, server.url, nodes=1) as (node,):
         assert stage(node, broken).status == 200
         reason = not_loaded(node, broken, "compiling")
@@ -142,9 +140,7 @@ def test_a_set_that_redis_cannot_compile_never_activates(tmp_path: Path, server:
         assert step(node) == 1
 
 
-def test_a_set_that_cannot_read_the_data_is_refused_forwards_and_backwards(
-    tmp_path: Path, server: RedisServer
-) -> None:
+def test_a_set_that_cannot_read_the_data_is_refused_forwards_and_backwards(tmp_path: Path, server: RedisServer) -> None:
     layout = "lua/layout.toml"
     apart = scripts_of(release(tmp_path / "2", {layout: (("writes = 1\nreads = [1]", "writes = 2\nreads = [2]"),)}))
     bridge = scripts_of(release(tmp_path / "3", {layout: (("writes = 1\nreads = [1]", "writes = 2\nreads = [1, 2]"),)}))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from service import config, limits
-from service.decisions.commands import CLUSTER_SETTINGS
+from service.decisions.replicated.commands import CLUSTER_SETTINGS
 from service.error_registry import BY_CODE
 from service.http.app import OPERATIONS
 from service.http.metrics import registry

@@ -1,9 +1,9 @@
 """How long the leader reckons with leases it cannot see: exactly for nodes that said so, at the worst for others."""
 
-from service.decisions.commands import CLUSTER_SETTINGS, Blessed
-from service.decisions.desk import Desk
-from service.decisions.reports import Report
-from service.decisions.state import LEASE_COVER_MS_DEFAULT, Cover, Generation, Node, State
+from service.decisions.leader.desk import Desk
+from service.decisions.node.reports import Report
+from service.decisions.replicated.commands import CLUSTER_SETTINGS, Blessed
+from service.decisions.replicated.state import LEASE_COVER_MS_DEFAULT, Cover, Generation, Node, State
 
 ONE, TWO = "http://one", "http://two"
 DELEGATION_MS = CLUSTER_SETTINGS["delegation_ms"].default

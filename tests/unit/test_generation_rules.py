@@ -1,8 +1,8 @@
 """Generations, adopted data and announced leases, as the log folds them."""
 
-from service.decisions.commands import AdoptData, Blessed, ChangeSetting, CoverLeases, RaiseGeneration
-from service.decisions.rules import generations, settings
-from service.decisions.state import LEASE_COVER_MS_DEFAULT, Node, State
+from service.decisions.replicated.commands import AdoptData, Blessed, ChangeSetting, CoverLeases, RaiseGeneration
+from service.decisions.replicated.rules import generations, settings
+from service.decisions.replicated.state import LEASE_COVER_MS_DEFAULT, Node, State
 from service.keys import GENERATION_MAX
 
 ME = "http://one"

@@ -5,8 +5,8 @@ from time import monotonic
 
 import pytest
 
-from service.decisions import lease_memory, leases
-from service.decisions.leases import Leases
+from service.decisions.node import lease_memory, leases
+from service.decisions.node.leases import Leases
 
 LOCK, OWNER = b"lock:r", b"alice"
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from service.decisions.commands import AssignPartitions
-from service.decisions.rules.owners import assign, owners_among
-from service.decisions.state import Node, State
+from service.decisions.replicated.commands import AssignPartitions
+from service.decisions.replicated.rules.owners import assign, owners_among
+from service.decisions.replicated.state import Node, State
 from service.keys import PARTITIONS
 
 NODES = tuple(f"http://127.0.0.1:{port}" for port in range(8001, 8006))

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import hiredis
 
-from service.decisions.commands import Blessed, RaiseGeneration
 from service.decisions.decide import Decisions
-from service.decisions.fence import blessing, is_blessed
-from service.decisions.machine import DecisionMachine
-from service.decisions.state import LEASE_COVER_MS_DEFAULT
+from service.decisions.node.fence import blessing, is_blessed
+from service.decisions.replicated.commands import Blessed, RaiseGeneration
+from service.decisions.replicated.machine import DecisionMachine
+from service.decisions.replicated.state import LEASE_COVER_MS_DEFAULT
 from service.error_registry import GenerationMoved
 from service.keys import COUNTER_BITS, Keys, Partition
 from service.store.bundle import ScriptSet

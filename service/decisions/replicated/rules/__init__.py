@@ -7,7 +7,7 @@ source, a setting of this node or anything else that differs between nodes. `ind
 from collections.abc import Callable
 from typing import Any
 
-from service.decisions.commands import (
+from service.decisions.replicated.commands import (
     ActivateScripts,
     AdoptData,
     AssignPartitions,
@@ -20,8 +20,8 @@ from service.decisions.commands import (
     ReplaceDisk,
     StageScripts,
 )
-from service.decisions.rules import generations, membership, owners, script_sets, settings
-from service.decisions.state import State
+from service.decisions.replicated.rules import generations, membership, owners, script_sets, settings
+from service.decisions.replicated.state import State
 
 Rule = Callable[[State, Any, int], Outcome]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
-from service.decisions.commands import ActivateScripts, StageScripts
 from service.decisions.decide import Decisions
-from service.decisions.desk import Desk
-from service.decisions.machine import DecisionMachine
+from service.decisions.leader.desk import Desk
+from service.decisions.replicated.commands import ActivateScripts, StageScripts
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import ScriptSetNotLoaded, ScriptSetUnknown
 from service.store import bundle
 from service.store.bundle import ScriptSet

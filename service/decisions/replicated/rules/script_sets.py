@@ -1,7 +1,7 @@
 """Which scripts run: staged, then activated, never over data they cannot read."""
 
-from service.decisions.commands import ActivateScripts, Outcome, StageScripts, refused
-from service.decisions.state import State, StoredSet
+from service.decisions.replicated.commands import ActivateScripts, Outcome, StageScripts, refused
+from service.decisions.replicated.state import State, StoredSet
 from service.error_registry import (
     ScriptSetInvalid,
     ScriptSetMoved,

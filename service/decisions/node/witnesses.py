@@ -10,7 +10,7 @@ import asyncio
 
 import msgspec
 
-from service.decisions.leases import Lease, Leases
+from service.decisions.node.leases import Lease, Leases
 from service.error_registry import RaftMessageInvalid
 from service.raft.connection import Connection, Unreachable
 from service.raft.messages import NodeId

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from service.decisions.reports import Report
-from service.decisions.state import State
+from service.decisions.node.reports import Report
+from service.decisions.replicated.state import State
 from service.raft.messages import NodeId
 
 

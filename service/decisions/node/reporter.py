@@ -11,12 +11,12 @@ import msgspec
 
 from service import background
 from service.decisions.decide import Decisions
-from service.decisions.delegation import Delegation
-from service.decisions.fence import Fence
-from service.decisions.leader_line import LeaderLine
-from service.decisions.leases import Leases
-from service.decisions.machine import DecisionMachine
-from service.decisions.reports import DEADLINE_S, PATH, Answer, Report, answer_decoder, encoder
+from service.decisions.node.delegation import Delegation
+from service.decisions.node.fence import Fence
+from service.decisions.node.leader_line import LeaderLine
+from service.decisions.node.leases import Leases
+from service.decisions.node.reports import DEADLINE_S, PATH, Answer, Report, answer_decoder, encoder
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import NotCommitted
 from service.raft.connection import Unreachable
 from service.raft.messages import NodeId

@@ -8,8 +8,8 @@ the highest hash of the two together.
 from collections.abc import Collection
 from hashlib import blake2b
 
-from service.decisions.commands import AssignPartitions, Outcome, refused
-from service.decisions.state import State
+from service.decisions.replicated.commands import AssignPartitions, Outcome, refused
+from service.decisions.replicated.state import State
 from service.error_registry import FieldInvalid
 from service.keys import PARTITIONS
 

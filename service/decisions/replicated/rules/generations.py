@@ -1,7 +1,7 @@
 """Which Redis counts, since when, and how long what it forgot may still be held."""
 
-from service.decisions.commands import AdoptData, CoverLeases, Outcome, RaiseGeneration, refused
-from service.decisions.state import Cover, Generation, State
+from service.decisions.replicated.commands import AdoptData, CoverLeases, Outcome, RaiseGeneration, refused
+from service.decisions.replicated.state import Cover, Generation, State
 from service.error_registry import FieldInvalid, GenerationExhausted, GenerationMoved
 from service.keys import GENERATION_MAX
 from service.limits import LEASE_MS_MAX, LEASE_MS_MIN

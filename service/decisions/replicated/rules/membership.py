@@ -1,7 +1,7 @@
 """Who belongs to the cluster, by which name and with which disk."""
 
-from service.decisions.commands import FoundCluster, Outcome, RegisterNode, ReplaceDisk, refused
-from service.decisions.state import Node, State
+from service.decisions.replicated.commands import FoundCluster, Outcome, RegisterNode, ReplaceDisk, refused
+from service.decisions.replicated.state import Node, State
 from service.error_registry import DiskNotRegistered, FieldInvalid, RaftDiskReplaced
 
 NODES_MAX = 16

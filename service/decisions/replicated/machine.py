@@ -1,5 +1,5 @@
 """The frame of the replicated state: commands in order, each request id once, snapshots, and whoever must hear of a
-change. What a command does is in service/decisions/rules."""
+change. What a command does is in service/decisions/replicated/rules."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from zlib import crc32
 
 import msgspec
 
-from service.decisions import commands
-from service.decisions.commands import Outcome
-from service.decisions.rules import RULES
-from service.decisions.state import State
+from service.decisions.replicated import commands
+from service.decisions.replicated.commands import Outcome
+from service.decisions.replicated.rules import RULES
+from service.decisions.replicated.state import State
 
 
 class UnknownCommand(Exception):

@@ -12,14 +12,14 @@ import logging
 from time import monotonic
 
 from service import background
-from service.decisions.commands import AssignPartitions
 from service.decisions.decide import Decisions
-from service.decisions.desk import Desk
-from service.decisions.fencing import Fencing, Foreign
-from service.decisions.machine import DecisionMachine
-from service.decisions.reports import Answer, Report, encoder, report_decoder
-from service.decisions.rollout import Rollout
-from service.decisions.rules.owners import owners_among
+from service.decisions.leader.desk import Desk
+from service.decisions.leader.fencing import Fencing, Foreign
+from service.decisions.leader.rollout import Rollout
+from service.decisions.node.reports import Answer, Report, encoder, report_decoder
+from service.decisions.replicated.commands import AssignPartitions
+from service.decisions.replicated.machine import DecisionMachine
+from service.decisions.replicated.rules.owners import owners_among
 from service.error_registry import NotCommitted, RaftMessageInvalid
 from service.errors import SimpulError
 from service.raft.runner import Runner

@@ -1,7 +1,7 @@
 """Numbers that all nodes share."""
 
-from service.decisions.commands import CLUSTER_SETTINGS, ChangeSetting, Outcome, refused
-from service.decisions.state import State
+from service.decisions.replicated.commands import CLUSTER_SETTINGS, ChangeSetting, Outcome, refused
+from service.decisions.replicated.state import State
 from service.error_registry import FieldInvalid
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from service.decisions.commands import Outcome, refused
-from service.decisions.leader_line import LeaderLine
-from service.decisions.machine import DecisionMachine
-from service.decisions.office import Office
+from service.decisions.leader.office import Office
+from service.decisions.node.leader_line import LeaderLine
+from service.decisions.replicated.commands import Outcome, refused
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import NotCommitted, RaftMessageInvalid
 from service.errors import SimpulError
 from service.raft.connection import Unreachable

@@ -10,10 +10,10 @@ from __future__ import annotations
 from time import monotonic
 
 from service import background
-from service.decisions.commands import CoverLeases
 from service.decisions.decide import Decisions
-from service.decisions.leases import Leases
-from service.decisions.machine import DecisionMachine
+from service.decisions.node.leases import Leases
+from service.decisions.replicated.commands import CoverLeases
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import DecisionUnknown, LeaseNotCovered, NoDelegation, NotCommitted
 from service.limits import LEASE_MS_MAX
 

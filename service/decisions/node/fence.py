@@ -17,9 +17,9 @@ import hiredis
 import msgspec
 
 from service import background
-from service.decisions.commands import Blessed
-from service.decisions.machine import DecisionMachine
-from service.decisions.reports import Answer
+from service.decisions.node.reports import Answer
+from service.decisions.replicated.commands import Blessed
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import ClusterForeign, StoreUnblessed
 from service.errors import SimpulError
 from service.store import bundle

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from service.decisions.commands import CLUSTER_SETTINGS, Blessed, Outcome
+from service.decisions.replicated.commands import CLUSTER_SETTINGS, Blessed, Outcome
 
 LEASE_COVER_MS_DEFAULT = 60_000
 """What a node counts with that has announced nothing yet."""
