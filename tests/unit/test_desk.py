@@ -127,6 +127,17 @@ def test_a_stranger_is_not_live() -> None:
     assert desk.live(state) == ()
 
 
+def test_a_live_node_that_is_connected_to_redis_is_found() -> None:
+    clock, state = Clock(), state_of()
+    desk = Desk(clock)
+    desk.hear(report(ONE), state)
+    assert desk.reaches_redis(state) is None
+    desk.hear(Report(TWO, 2, 0, False, "set", {}, {"redis:6379": "valkey 9"}), state)
+    assert desk.reaches_redis(state) == TWO
+    clock.now += 60
+    assert desk.reaches_redis(state) is None
+
+
 def test_nothing_is_concluded_before_every_node_had_the_time_to_report() -> None:
     clock, state = Clock(), state_of()
     desk = Desk(clock)

@@ -46,6 +46,11 @@ class Desk:
         since = self._clock() - state.setting("owner_silent_ms") / 1000
         return tuple(node for node in state.nodes if node in self.heard and self.heard[node].at >= since)
 
+    def reaches_redis(self, state: State) -> NodeId | None:
+        """A live node that is connected to Redis, as far as it said lately."""
+        found = (node for node in self.live(state) if any(self.heard[node].report.redis.values()))
+        return next(found, None)
+
     def is_settled(self, state: State) -> bool:
         """True once every node was heard, or has had the time to be."""
         waited_s = self._clock() - self.taken_at

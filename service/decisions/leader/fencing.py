@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -75,6 +74,10 @@ class Fencing:
     def doubt(self) -> None:
         """Look at everything again."""
         self._checked.clear()
+
+    def reaches_redis(self) -> bool:
+        """True while at least one primary is connected to this node."""
+        return any(link.incarnation is not None for link in self._primaries.links)
 
     def take_over(self) -> None:
         """What an earlier term of office left undone is not known any more."""
@@ -192,7 +195,6 @@ class Fencing:
             loss.highest + 1,
             _in_order(primaries),
             loss.why,
-            int(time.time() * 1000),
             loss.hold_ms,
         )
         await self._decisions.propose(command)

@@ -29,6 +29,9 @@ log = logging.getLogger("simpul.decisions")
 PASS_EVERY_S = 1.0
 PASS_S = 2.0
 """How long a node in trouble waits for the leader to look at Redis."""
+BLIND_S = 2.0
+"""How long a leader does without Redis, while another node has it, before it gives leadership away."""
+HAND_OVER_S = 0.5
 _WORTHWHILE_S = 0.01
 """A quarantine is not shortened by less."""
 _AGAIN_S = 0.05
@@ -59,6 +62,7 @@ class Office:
         self._fencing = fencing
         self._imposed: tuple[int, float] | None = None
         """Generation, and when on the monotonic clock its quarantine ends as Redis was told last, in s."""
+        self._blind_since: float | None = None
         self._due = asyncio.Event()
         self._is_passing = False
         self._passed = asyncio.Event()
@@ -159,6 +163,7 @@ class Office:
             await self._fencing.settle(self._hold_ms)
             await self._shorten()
             await self._assign()
+            await self._make_way()
         except Foreign as error:
             self.foreign, trouble = error.cluster_id, str(error)
         except SimpulError as error:
@@ -175,6 +180,19 @@ class Office:
     def _hold_ms(self) -> int:
         state = self._machine.state
         return self.desk.old_leases_left_ms(state) if state.setting("quarantine") else 0
+
+    async def _make_way(self) -> None:
+        """A leader that does not reach Redis keeps everybody from it: whoever does shall lead."""
+        if self._fencing.reaches_redis():
+            self._blind_since = None
+            return
+        now = monotonic()
+        self._blind_since = self._blind_since or now
+        better = self.desk.reaches_redis(self._machine.state)
+        if better is not None and now - self._blind_since > BLIND_S:
+            self._blind_since = None
+            handed = await self._runner.hand_over(HAND_OVER_S, better)
+            log.warning("Redis cannot be reached from here; leadership %s", "handed over" if handed else "kept")
 
     async def _shorten(self) -> None:
         """Once every node has said how long its old leases run, that is how long locks are held back."""
