@@ -79,7 +79,7 @@ def test_a_later_grant_to_the_same_owner_is_waited_for_instead_of_the_hold_it_ga
 def test_a_lease_shortened_through_another_node_is_waited_for_but_no_proof(clock: list[float]) -> None:
     made = Leases()
     grant(made, sent_at=99.75, ttl_ms=60_000)
-    made.vouch_no_more(LOCK, OWNER)
+    made.vouch_no_more(LOCK, OWNER, 7)
     assert made.running(LOCK, OWNER, 7) is None
     assert made.left_ms() == 60_001
     grant(made, sent_at=100.0, ttl_ms=500)
@@ -89,12 +89,12 @@ def test_a_lease_shortened_through_another_node_is_waited_for_but_no_proof(clock
 
 def test_only_the_lease_that_was_shortened_is_vouched_for_no_more(clock: list[float]) -> None:
     made = Leases()
-    made.vouch_no_more(LOCK, OWNER)
+    made.vouch_no_more(LOCK, OWNER, 7)
     assert made.left_ms() == 0, "of a lease that it never granted, a node knows nothing to wait for"
     for owner in (OWNER, b"bob"):
         grant(made, sent_at=100.0, owner=owner)
     made.granted(b"lock:other", OWNER, 7, "shared", 1_000, sent_at=100.0, is_repeat=False)
-    made.vouch_no_more(LOCK, OWNER)
+    made.vouch_no_more(LOCK, OWNER, 7)
     assert made.running(LOCK, b"bob", 7) is not None
     assert made.running(b"lock:other", OWNER, 7) is not None
 
@@ -138,3 +138,10 @@ def test_a_note_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     for text in ("", "{}", '{"boot": 1}', "[]"):
         note.write_text(text)
         assert lease_memory.take(note) is None
+
+
+def test_a_late_word_on_an_earlier_grant_leaves_the_later_one_its_proof(clock: list[float]) -> None:
+    made = Leases()
+    grant(made, sent_at=100.0)
+    made.vouch_no_more(LOCK, OWNER, 6)
+    assert made.running(LOCK, OWNER, 7) is not None

@@ -72,10 +72,12 @@ class Leases:
         """Redis has ended this owner's hold."""
         self._running.pop((lock, owner), None)
 
-    def vouch_no_more(self, lock: bytes, owner: bytes) -> None:
-        """The lease was shortened through another node: it is reckoned with as before, but no proof."""
-        found = self._running.pop((lock, owner), None)
-        if found is not None:
+    def vouch_no_more(self, lock: bytes, owner: bytes, token: int) -> None:
+        """The lease was shortened through another node: it is reckoned with as before, but no proof. A later grant to
+        the same owner stays proof: what is said of `token` may come late."""
+        found = self._running.get((lock, owner))
+        if found is not None and found.token <= token:
+            del self._running[lock, owner]
             self._forget(found.ended_at)
 
     def earlier(self, end_at: float) -> None:
