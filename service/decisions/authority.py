@@ -20,7 +20,7 @@ from service.decisions.node.leader_line import Answering, LeaderLine
 from service.decisions.node.leases import Leases
 from service.decisions.node.reporter import Reporter
 from service.decisions.node.witnesses import Witnesses
-from service.keys import Keys
+from service.keys import Keys, Partition
 from service.store.bundle import ScriptSet
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -89,6 +89,11 @@ class Authority:
             self.leases.earlier(end_at)
             return None
         return monotonic()
+
+    def owner_of(self, partition: Partition) -> str | None:
+        """The name of the node that does the partition's duties; None before any was assigned."""
+        owners = self.member.machine.state.owners
+        return self.member.name_of(owners[partition.number]) if owners else None
 
     def start(self) -> None:
         self.member.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from time import monotonic
 from typing import Any, NamedTuple
 
 import hiredis
@@ -100,7 +101,9 @@ class Fencing:
         loss = await self._look(there)
         if loss is not None:
             await self._raise(there, away, loss)
+            began = monotonic()
             await self._install(there, loss.partitions, hold_ms)
+            log.info("generation %d fenced in %.0f ms", state.generation, (monotonic() - began) * 1000)
         else:
             await self._install([link for link in there if self._needs_fence(link)], self._unfenced, hold_ms)
         self._checked = {link: self._mark(link, incarnation) for link, incarnation in there.items()}
@@ -199,7 +202,12 @@ class Fencing:
         )
         await self._decisions.propose(command)
         self._unfenced = frozenset(p for link in away for p in self._primaries.partitions_of(link))
-        log.warning("generation %d (was %d): %s", command.number, command.expected, command.why)
+        is_loss = state.generations and len(state.generations) > 1
+        log.log(
+            logging.WARNING if is_loss else logging.INFO,
+            "generation %d (was %d): %s",
+            *(command.number, command.expected, command.why),
+        )
 
     async def _install(self, links: Collection[Link], held: Collection[Partition], hold_ms: Callable[[], int]) -> None:
         state = self._machine.state
