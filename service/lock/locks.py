@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from time import monotonic
 from typing import Any
 
+from service.clock import steady_s
 from service.decisions.node.delegation import Delegation
 from service.decisions.node.leases import Leases
 from service.decisions.node.witnesses import Witnesses
@@ -184,7 +184,7 @@ class Locks:
         once = (identity.fingerprint, self._keep_ms, owner, request.token)
         marks = set()
         while True:
-            generation, sent_at = self._scripts.generation, monotonic()
+            generation, sent_at = self._scripts.generation, steady_s()
             reply = await self._renew_or_reattach(request, partition, keys, once)
             marks.update(reply[_RENEWED_FIELDS:])
             # A generation that began meanwhile: this node has told the leader what it granted before it, and this was
@@ -260,7 +260,7 @@ class _Attempt:
         locks, request = self._locks, self.request
         if not locks._delegation.covers(request.ttl_ms):
             await locks._delegation.obtain(request.ttl_ms)
-        generation, sent_at = locks._scripts.generation, monotonic()
+        generation, sent_at = locks._scripts.generation, steady_s()
         reply = await locks._scripts.call(ACQUIRE, self._partition, self._keys, (*self._args, b"1" if waits else b"0"))
         if reply[0] == b"ok":
             if locks._scripts.generation != generation and not await self._is_still_held(reply[1]):

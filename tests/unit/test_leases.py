@@ -1,10 +1,10 @@
 """What a node remembers of its grants: never less than others must wait for, never more than a holder may claim."""
 
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
+from service.clock import steady_s
 from service.decisions.node import lease_memory, leases
 from service.decisions.node.leases import Leases
 
@@ -14,7 +14,7 @@ LOCK, OWNER = b"lock:r", b"alice"
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(leases, "monotonic", lambda: now[0])
+    monkeypatch.setattr(leases, "steady_s", lambda: now[0])
     return now
 
 
@@ -123,7 +123,7 @@ def test_what_does_not_fit_in_memory_is_waited_for_all_the_same(
 def test_a_note_is_read_once_and_only_on_the_same_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     note = tmp_path / "leases.json"
     assert lease_memory.take(note) is None
-    end_at = monotonic() + 30
+    end_at = steady_s() + 30
     lease_memory.leave(note, end_at)
     found = lease_memory.take(note)
     assert found == pytest.approx(end_at, abs=0.05)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from time import monotonic
 from typing import Any, NamedTuple
 
 import hiredis
 
+from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.node.fence import blessing, is_blessed
 from service.decisions.replicated.commands import Blessed, RaiseGeneration
@@ -101,9 +101,9 @@ class Fencing:
         loss = await self._look(there)
         if loss is not None:
             await self._raise(there, away, loss)
-            began = monotonic()
+            began = steady_s()
             await self._install(there, loss.partitions, hold_ms)
-            log.info("generation %d fenced in %.0f ms", state.generation, (monotonic() - began) * 1000)
+            log.info("generation %d fenced in %.0f ms", state.generation, (steady_s() - began) * 1000)
         else:
             await self._install([link for link in there if self._needs_fence(link)], self._unfenced, hold_ms)
         self._checked = {link: self._mark(link, incarnation) for link, incarnation in there.items()}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import monotonic
 
 from service import background
+from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.leader.desk import Desk
 from service.decisions.leader.fencing import Fencing, Foreign
@@ -61,7 +61,7 @@ class Office:
         self._decisions = decisions
         self._fencing = fencing
         self._imposed: tuple[int, float] | None = None
-        """Generation, and when on the monotonic clock its quarantine ends as Redis was told last, in s."""
+        """Generation, and when on this clock its quarantine ends as Redis was told last, in s."""
         self._blind_since: float | None = None
         self._due = asyncio.Event()
         self._is_passing = False
@@ -186,7 +186,7 @@ class Office:
         if self._fencing.reaches_redis():
             self._blind_since = None
             return
-        now = monotonic()
+        now = steady_s()
         self._blind_since = self._blind_since or now
         better = self.desk.reaches_redis(self._machine.state)
         if better is not None and now - self._blind_since > BLIND_S:
@@ -200,7 +200,7 @@ class Office:
         if generation == 0:
             return
         left_ms = self._hold_ms()
-        ends_at = monotonic() + left_ms / 1000
+        ends_at = steady_s() + left_ms / 1000
         if self._imposed is None or self._imposed[0] != generation or ends_at < self._imposed[1] - _WORTHWHILE_S:
             longest_ms = await self._fencing.shorten(left_ms)
             if longest_ms is not None:

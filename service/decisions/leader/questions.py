@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 import msgspec
 
+from service.clock import steady_s
 from service.decisions.leader.office import Office
 from service.decisions.node.leader_line import LeaderLine
 from service.decisions.replicated.commands import Outcome, refused
@@ -77,7 +77,7 @@ class Questions:
         if isinstance(asked, Activate):
             await self._office.rollout.activate(asked.version, asked.request_id)
             return {"version": asked.version}
-        now = monotonic()
+        now = steady_s()
         return {
             node: NodeView(
                 heard_ms=round((now - heard.at) * 1000),
