@@ -159,3 +159,18 @@ def test_a_first_replica_is_no_loss(tmp_path: Path, server: RedisServer) -> None
             client.client_kill_filter(_type="normal", skipme=True)
         assert token(node)
         assert generation(node) == 1
+
+
+def test_a_node_with_a_wrong_redis_url_is_refused_and_takes_nobody_along(tmp_path: Path, server: RedisServer) -> None:
+    with redis_server(tmp_path / "wrong") as wrong, cluster(tmp_path, server.url, nodes=3) as (astray, *rest):
+        astray.stop()
+        astray.env["REDIS_URL"] = wrong.url
+        astray.start(ready=False)
+
+        def is_refused() -> bool:
+            answer = astray.get("/readyz")
+            return bool(answer.status == 503 and answer.json["code"] == "store_unblessed")
+
+        wait_until(is_refused, "the refusal")
+        assert all(token(node) for node in rest)
+        assert {generation(node) for node in rest} == {1}

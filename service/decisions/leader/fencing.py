@@ -56,6 +56,14 @@ class Foreign(Exception):
         self.cluster_id = cluster_id
 
 
+class Disputed(Exception):
+    """The leader reaches another Redis than most others: it decides nothing about Redis."""
+
+
+Outvotes = Callable[[str, Collection[str]], tuple[str, ...]]
+"""The names of those who are against taking up a Redis process, given all that the leader reaches."""
+
+
 class Fencing:
     """Used by the leader only, one call at a time."""
 
@@ -76,7 +84,7 @@ class Fencing:
         """Look at everything again."""
         self._checked.clear()
 
-    def reaches_redis(self) -> bool:
+    def reaches(self) -> bool:
         """True while at least one primary is connected to this node."""
         return any(link.incarnation is not None for link in self._primaries.links)
 
@@ -85,10 +93,10 @@ class Fencing:
         self.doubt()
         self._unfenced = frozenset()
 
-    async def settle(self, hold_ms: Callable[[], int]) -> None:
+    async def settle(self, hold_ms: Callable[[], int], outvotes: Outvotes) -> None:
         """Make Redis agree with the log. `hold_ms` says how long leases of older generations can run.
 
-        Raises Foreign, or the store's and decisions' errors: then it must be tried again.
+        Raises Foreign, Disputed, or the store's and decisions' errors: then it must be tried again.
         """
         # Taken once: a connection that comes or goes meanwhile is the next pass's matter.
         there = {link: link.incarnation for link in self._primaries.links if link.incarnation is not None}
@@ -98,6 +106,7 @@ class Fencing:
             return
         if all(self._checked.get(link) == self._mark(link, there[link]) for link in there):
             return
+        self._refuse_if_outvoted(there, outvotes)
         loss = await self._look(there)
         if loss is not None:
             await self._raise(there, away, loss)
@@ -123,6 +132,16 @@ class Fencing:
         return max(left) if len(left) == len(self._keys.partitions) else None
 
     # Looking
+
+    def _refuse_if_outvoted(self, there: _There, outvotes: Outvotes) -> None:
+        state = self._machine.state
+        seen = [incarnation.run_id for incarnation in there.values()]
+        for link, incarnation in there.items():
+            if not is_blessed(incarnation, state.primaries) and (against := outvotes(incarnation.run_id, seen)):
+                raise Disputed(
+                    f"the leader reaches another Redis at {link.address} than {', '.join(against)}, who still reach "
+                    "the one the cluster works with: check REDIS_URL on every node"
+                )
 
     def _mark(self, link: Link, incarnation: Incarnation) -> str:
         return f"{incarnation} {link.connects} {self._fence()} {len(self._primaries.partitions_of(link))}"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from service import background
 from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.leader.desk import Desk
-from service.decisions.leader.fencing import Fencing, Foreign
+from service.decisions.leader.fencing import Disputed, Fencing, Foreign
 from service.decisions.leader.rollout import Rollout
 from service.decisions.node.reports import Answer, Report, encoder, report_decoder
 from service.decisions.replicated.commands import AssignPartitions
@@ -160,12 +161,15 @@ class Office:
         self.foreign = ""
         try:
             await self.rollout.settle()
-            await self._fencing.settle(self._hold_ms)
+            await self._fencing.settle(self._hold_ms, self._outvotes)
             await self._shorten()
             await self._assign()
-            await self._make_way()
+            await self._make_way(is_outvoted=False)
         except Foreign as error:
             self.foreign, trouble = error.cluster_id, str(error)
+        except Disputed as error:
+            trouble = str(error)
+            await self._make_way(is_outvoted=True)
         except SimpulError as error:
             trouble = error.detail
         else:
@@ -181,14 +185,19 @@ class Office:
         state = self._machine.state
         return self.desk.old_leases_left_ms(state) if state.setting("quarantine") else 0
 
-    async def _make_way(self) -> None:
-        """A leader that does not reach Redis keeps everybody from it: whoever does shall lead."""
-        if self._fencing.reaches_redis():
+    def _outvotes(self, run_id: str, seen: Collection[str]) -> tuple[str, ...]:
+        state = self._machine.state
+        return tuple(state.nodes[node].name for node in self.desk.outvotes(run_id, seen, state))
+
+    async def _make_way(self, *, is_outvoted: bool) -> None:
+        """A leader that does not reach Redis, or another one than the others, keeps everybody from it: whoever does
+        shall lead."""
+        if self._fencing.reaches() and not is_outvoted:
             self._blind_since = None
             return
         now = steady_s()
         self._blind_since = self._blind_since or now
-        better = self.desk.reaches_redis(self._machine.state)
+        better = self.desk.reaches_redis(self._machine.state, blessed=is_outvoted)
         if better is not None and now - self._blind_since > BLIND_S:
             self._blind_since = None
             handed = await self._runner.hand_over(HAND_OVER_S, better)

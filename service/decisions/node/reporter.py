@@ -141,6 +141,7 @@ class Reporter:
             shipped=self._shipped,
             loaded=self._fence.loaded(),
             redis={link.address: str(link.incarnation or "") for link in self._primaries.links},
+            run_ids=tuple(link.incarnation.run_id for link in self._primaries.links if link.incarnation is not None),
         )
 
 
