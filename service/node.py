@@ -102,7 +102,7 @@ def assemble(config: Config) -> Context:
             witnesses=authority.witnesses,
             outcome_keep_ms=keep_ms,
         ),
-        queues=Queues(scripts, keys, outcome_keep_ms=keep_ms),
+        queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
         caches=caches,
     )
 

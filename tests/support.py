@@ -193,7 +193,7 @@ class NodeProcess:
         self.url = env.get("SELF_URL", f"http://127.0.0.1:{self.port}")
         self.log = folder / f"{env.get('NODE_ID', 'n1')}.log"
         folder.mkdir(parents=True, exist_ok=True)
-        self._env = {
+        self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SIMPUL_")},
             "HTTP_PORT": str(self.port),
             "REDIS_URL": redis_url,
@@ -205,12 +205,12 @@ class NodeProcess:
 
     def install(self, sources: Path) -> None:
         """From the next start on it is the program of this source tree."""
-        self._env["PYTHONPATH"] = str(sources)
+        self.env["PYTHONPATH"] = str(sources)
 
     def spawn(self) -> None:
         """Start it without waiting for anything."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, env=self._env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, env=self.env, stdout=log, stderr=log)
 
     def start(self, *, ready: bool = True) -> "NodeProcess":
         self.spawn()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic
 
+from service.clock import steady_s
 from service.config import Config
 from service.decisions.leader import questions
 from service.decisions.leader.desk import Desk
@@ -20,7 +20,7 @@ from service.decisions.node.leader_line import Answering, LeaderLine
 from service.decisions.node.leases import Leases
 from service.decisions.node.reporter import Reporter
 from service.decisions.node.witnesses import Witnesses
-from service.keys import Keys
+from service.keys import Keys, Partition
 from service.store.bundle import ScriptSet
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -47,7 +47,7 @@ class Authority:
         """Redis as the parts see it, which needs the fence to be made first."""
         config, member = self._config, self.member
         machine, decisions, runner = member.machine, member.decisions, member.runner
-        desk = Desk(monotonic)
+        desk = Desk(steady_s)
         self.office = Office(
             runner,
             machine,
@@ -88,7 +88,12 @@ class Authority:
         if end_at is not None:
             self.leases.earlier(end_at)
             return None
-        return monotonic()
+        return steady_s()
+
+    def owner_of(self, partition: Partition) -> str | None:
+        """The name of the node that does the partition's duties; None before any was assigned."""
+        owners = self.member.machine.state.owners
+        return self.member.name_of(owners[partition.number]) if owners else None
 
     def start(self) -> None:
         self.member.start()

@@ -4,6 +4,7 @@ what became of it or the caller's time is up."""
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable
@@ -56,7 +57,7 @@ class Decisions:
 
         Raises NotCommitted (certainly without effect), DecisionUnknown, or the refusal of the command itself.
         """
-        data = commands.encode(Request(request_id or uuid.uuid4().hex, command))
+        data = commands.encode(Request(request_id or uuid.uuid4().hex, command, int(time.time() * 1000)))
         if len(data) > REQUEST_BYTES_MAX:
             raise NotCommitted(reason=f"it has {len(data)} bytes and the limit is {REQUEST_BYTES_MAX}")
         try:

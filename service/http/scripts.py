@@ -2,7 +2,6 @@
 
 import binascii
 from base64 import b64decode, b64encode
-from time import time
 from typing import Annotated, Literal
 
 import msgspec
@@ -165,7 +164,7 @@ async def _stage(context: Context, request: StageRequest) -> ScriptSetNamed:
         raise FieldInvalid(field="packed", reason=f"is not base64 ({error})") from None
     except BundleError as error:
         raise ScriptSetInvalid(reason=str(error)) from None
-    command = StageScripts(script_set.version, packed, int(time() * 1000))
+    command = StageScripts(script_set.version, packed)
     result = await context.member.decisions.propose(command, request.request_id)
     return ScriptSetNamed(True, result["version"])
 
@@ -176,12 +175,7 @@ async def _activate(context: Context, request: ActivateRequest) -> ScriptSetName
 
 
 async def _rollback(context: Context, request: RollbackRequest) -> ScriptSetNamed:
-    activations = context.member.machine.state.activations
-    if len(activations) < 2:
-        raise ScriptSetFirst(version=activations[-1] if activations else "none")
-    version = activations[-2]  # now: once it is active, another one is last but one
-    await context.authority.asking.activate(version, request.request_id)
-    return ScriptSetNamed(True, version)
+    return ScriptSetNamed(True, await context.authority.asking.go_back(request.request_id))
 
 
 OPERATIONS = (

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from time import monotonic
 from typing import Any
 
+from service.clock import steady_s
 from service.decisions.node.delegation import Delegation
 from service.decisions.node.leases import Leases
 from service.decisions.node.witnesses import Witnesses
@@ -60,6 +60,7 @@ REATTACH = declare(
 INSPECT = declare("lock.inspect", keys="fence lock readers reader_holds", args="fence")
 
 _HOLDER_FIELDS = 3
+_RENEWED_FIELDS = 3
 _REPEATED, _SHORTENED = 1, 2
 _FRESH_GRANT_FIELDS = 3
 _WAITED_FOR = (b"lock_held", b"lock_quarantine")
@@ -181,9 +182,11 @@ class Locks:
         identity = RequestIdentity("lock.renew", request, request.request_id)
         keys = (partition.outcome + identity.key_suffix, *_hold_keys(partition, name), partition.quarantine)
         once = (identity.fingerprint, self._keep_ms, owner, request.token)
+        marks = set()
         while True:
-            generation, sent_at = self._scripts.generation, monotonic()
+            generation, sent_at = self._scripts.generation, steady_s()
             reply = await self._renew_or_reattach(request, partition, keys, once)
+            marks.update(reply[_RENEWED_FIELDS:])
             # A generation that began meanwhile: this node has told the leader what it granted before it, and this was
             # not among it, so only what Redis says under the new one counts.
             if self._scripts.generation == generation or reply[0] != b"ok":
@@ -192,8 +195,9 @@ class Locks:
             raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
         if reply[0] != b"ok":
             raise RequestIdReused(request_id=request.request_id)
-        _, ttl_ms, mode, *mark = reply
-        if mark == [_SHORTENED]:
+        ttl_ms, mode = reply[1:_RENEWED_FIELDS]
+        # On a repeat, too: what the first reply said of the length may never have come here.
+        if marks:
             await self._witnesses.shortened(partition.lock + name, owner, request.token)
         # Asked again: the length was not known before, and this node must not vouch for more than it has announced.
         if not self._delegation.covers(ttl_ms):
@@ -205,7 +209,7 @@ class Locks:
             mode.decode(),
             ttl_ms,
             sent_at=sent_at,
-            is_repeat=mark == [_REPEATED],
+            is_repeat=_REPEATED in marks,
         )
         return Renewed(ttl_ms=ttl_ms, token=request.token)
 
@@ -221,7 +225,9 @@ class Locks:
         if lease is None:
             return [b"lock_lost"]
         ttl_ms = request.ttl_ms or lease.ttl_ms
-        return await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms))
+        reply = await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms))
+        is_shorter = reply[0] == b"ok" and ttl_ms < lease.ttl_ms
+        return [*reply, _SHORTENED] if is_shorter else reply
 
     async def inspect(self, resource: str) -> LockState:
         partition, name = self._locate(resource)
@@ -254,7 +260,7 @@ class _Attempt:
         locks, request = self._locks, self.request
         if not locks._delegation.covers(request.ttl_ms):
             await locks._delegation.obtain(request.ttl_ms)
-        generation, sent_at = locks._scripts.generation, monotonic()
+        generation, sent_at = locks._scripts.generation, steady_s()
         reply = await locks._scripts.call(ACQUIRE, self._partition, self._keys, (*self._args, b"1" if waits else b"0"))
         if reply[0] == b"ok":
             if locks._scripts.generation != generation and not await self._is_still_held(reply[1]):

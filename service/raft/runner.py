@@ -172,12 +172,12 @@ class Runner:
         """True while this node is the leader, as far as it knows."""
         return self.soft_state.role is Role.LEADER and not self.is_dead
 
-    async def hand_over(self, within_s: float) -> bool:
-        """Give leadership to the follower that is furthest, within `within_s` seconds; True if this node does not
-        lead afterwards."""
+    async def hand_over(self, within_s: float, to: NodeId | None = None) -> bool:
+        """Give leadership to `to`, or else to the follower that is furthest, within `within_s` seconds; True if this
+        node does not lead afterwards."""
         if not self.leads():
             return True
-        self._input(self._transfer)
+        self._input(self._transfer, to)
         try:
             async with asyncio.timeout(within_s):
                 while self.leads():
@@ -326,7 +326,7 @@ class Runner:
     def _report_snapshot(self, peer: NodeId, delivered: bool) -> None:
         self.core.report_snapshot(peer, delivered=delivered)
 
-    def _transfer(self) -> None:
-        to = self.core.best_transferee() if self.leads() else None
+    def _transfer(self, to: NodeId | None) -> None:
+        to = (to or self.core.best_transferee()) if self.leads() else None
         if to is not None:
             self.core.transfer_leadership(to)

@@ -97,7 +97,9 @@ def build(root: Path) -> ScriptSet:
 
 
 def _set_of(scripts: dict[str, LuaScript], layout: int, reads: tuple[int, ...]) -> ScriptSet:
-    contents = f"{layout} {reads}\n" + "".join(f"{name} {scripts[name].sha}\n" for name in sorted(scripts))
+    # With what the headers declare, for callers go by it.
+    lines = (f"{name} {scripts[name].sha} {scripts[name].keys} {scripts[name].args}\n" for name in sorted(scripts))
+    contents = f"{layout} {reads}\n" + "".join(lines)
     return ScriptSet(hashlib.sha256(contents.encode()).hexdigest()[:12], scripts, layout, reads)
 
 

@@ -73,3 +73,12 @@ def test_the_owner_of_each_partition_has_taken_up_its_duties(lasting: Lasting) -
         return {int(key.split(b"{p")[1][:2]): value.decode() for key, value in found.items()}
 
     wait_until(lambda: on_duty() == {p: f"{assignment} {owner}" for p, owner in shown.items()}, "all duties taken up")
+
+
+def test_a_topic_names_its_partition_and_the_node_that_does_its_duties(nodes: list[NodeProcess]) -> None:
+    shown = wait_for_owners(nodes[0], nodes)
+    names = {node.url: node.name for node in nodes}
+    for topic in ("a", "b", "c"):
+        for node in nodes:
+            state = node.get(f"/queue/{topic}").json
+            assert state["owner"] == names[shown[state["partition"]]]

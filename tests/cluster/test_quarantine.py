@@ -227,3 +227,24 @@ def test_a_redis_of_another_cluster_is_refused_until_its_data_is_adopted(tmp_pat
 def refusal(node: NodeProcess, code: str) -> dict[str, Any] | None:
     answer = node.get("/readyz")
     return answer.json if answer.status != 200 and answer.json["code"] == code else None
+
+
+def test_a_lease_that_was_shortened_through_another_node_is_vouched_for_by_nobody(lasting: Lasting) -> None:
+    """n1 granted a minute, n2 cut it to a moment: after the loss n1 must not remember the minute."""
+    one, two, three = lasting.nodes
+    end_quarantine(one)
+    long = acquire(one, "shortened", "alice", ttl_ms=5_000)
+    assert renew(two, long, ttl_ms=50)["renewed"]
+    assert acquire(three, "shortened", "bob", ttl_ms=3_000, timeout=5)["granted"]
+    lasting.lose()
+    assert renew(one, long)["code"] == "lock_lost"
+
+
+def test_a_hold_taken_up_again_for_a_shorter_time_is_not_taken_up_after_it(lasting: Lasting) -> None:
+    one, two, three = lasting.nodes
+    end_quarantine(one)
+    long = acquire(one, "again", "alice", ttl_ms=5_000)
+    lasting.lose()
+    assert renew(two, long, ttl_ms=50)["renewed"]
+    wait_until(lambda: acquire(three, "again", "probe").get("code") == "lock_quarantine", "the end of the short lease")
+    assert renew(one, long)["code"] == "lock_lost"

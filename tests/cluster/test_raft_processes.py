@@ -306,7 +306,7 @@ def test_two_processes_cannot_share_a_folder(tmp_path: Path, redis_url: str) -> 
 def test_other_members_than_before_are_refused(tmp_path: Path, nodes: list[NodeProcess]) -> None:
     node = nodes[0]
     node.stop()
-    node._env["PEERS"] = ""
+    node.env["PEERS"] = ""
     assert "was made with PEERS" in start_in_vain(node)
 
 
@@ -328,7 +328,7 @@ def _on_hanging_disk(node: NodeProcess, hangs: Path, disk_hung_ms: int) -> None:
     """Start `node` again on a disk that hangs while the file `hangs` exists."""
     node.stop()
     node.command = (sys.executable, "-W", "error", "-m", "tests.raft.slow_disk_node")
-    node._env |= {HANGS_WHILE: str(hangs), "SIMPUL_DISK_HUNG_MS": str(disk_hung_ms)}
+    node.env |= {HANGS_WHILE: str(hangs), "SIMPUL_DISK_HUNG_MS": str(disk_hung_ms)}
     node.start()
 
 
@@ -370,7 +370,7 @@ def test_a_node_with_another_secret_is_not_heard(tmp_path: Path, server: RedisSe
         joined(nodes)
         stranger = others(nodes, leader_of(nodes))[0]
         stranger.stop()
-        stranger._env.update({"SIMPUL_CLUSTER_SECRET": "another-word-altogether"})
+        stranger.env.update({"SIMPUL_CLUSTER_SECRET": "another-word-altogether"})
         stranger.start()
         wait_until(lambda: "the cluster secret is wrong" in stranger.log.read_text(), "it to be told")
         assert decide(others(nodes, stranger)[0], 321).status == 200

@@ -10,15 +10,15 @@ MUTANTS = (
     Mutant(
         "older generation installed",
         "fence/install",
-        "> generation then",
-        "> generation + 9 then",
+        "installed_generation > generation or",
+        "installed_generation > generation + 9 or",
         install.test_an_older_generation_is_refused_with_the_fence_it_met,
     ),
     Mutant(
         "generations compared as text",
         "fence/install",
-        "installed_generation > generation then",
-        '(string.match(installed, "^%d+") or "") > string.match(ARGV[1], "^%d+") then',
+        "installed_generation > generation or",
+        '(string.match(installed, "^%d+") or "") > string.match(ARGV[1], "^%d+") or',
         install.test_generations_are_compared_as_numbers,
     ),
     Mutant(
@@ -71,6 +71,28 @@ MUTANTS = (
         "and cluster ~= ARGV[4]",
         "or ARGV[4] == nil",
         install.test_an_adopted_clusters_data_are_taken_over_for_good,
+    ),
+    Mutant(
+        "adopted data fenced under their own generation",
+        "fence/install",
+        "or (is_adopted and installed_generation == generation)",
+        "",
+        install.test_an_adopted_clusters_data_need_a_higher_generation_than_theirs,
+        (GENERATION, "set2"),
+    ),
+    Mutant(
+        "an id adopted for ever",
+        "fence/install",
+        "is_adopted = cluster and cluster ~= ARGV[3]",
+        'is_adopted = cluster and ARGV[4] ~= ""',
+        install.test_once_taken_over_data_are_fenced_again_under_the_same_generation,
+    ),
+    Mutant(
+        "data without an id taken for adopted ones",
+        "fence/install",
+        "is_adopted = cluster and cluster",
+        "is_adopted = cluster",
+        install.test_an_id_that_was_lost_comes_back,
     ),
     Mutant(
         "adopted data stay the other's",

@@ -166,25 +166,41 @@ _RENEWING = (
     Mutant(
         "lost hold told as ended",
         "lock/renew",
-        "if left_ms > 0 and",
-        "if left_ms < 0 and",
+        "if left_ms > 0 then",
+        "if left_ms < 0 then",
         renew.test_a_hold_that_redis_may_have_lost_is_told_from_one_that_ended,
         ("exclusive", ""),
     ),
     Mutant(
         "hold of this generation told as lost",
         "lock/renew",
-        'and tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736',
-        "",
+        'if tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736 then',
+        "if true then",
         renew.test_a_token_of_this_generation_was_not_lost,
     ),
     Mutant(
         "hold told as lost after the quarantine",
         "lock/renew",
-        "if left_ms > 0 and",
-        "if left_ms >= 0 and",
+        "if left_ms > 0 then",
+        "if left_ms >= 0 then",
         renew.test_after_a_quarantine_a_lost_hold_is_lost,
         ("exclusive",),
+    ),
+    Mutant(
+        "hold that is shown renewed in quarantine",
+        "lock/renew",
+        "= quarantine_left(KEYS[6]) or 0",
+        "= own_hold(lock, readers, reader_holds, owner) ~= token and quarantine_left(KEYS[6]) or 0",
+        renew.test_a_hold_that_redis_shows_is_no_proof_in_quarantine,
+        ("exclusive",),
+    ),
+    Mutant(
+        "outcome of before a loss repeated in quarantine",
+        "lock/renew",
+        "= quarantine_left(KEYS[6]) or 0",
+        "= not first_outcome and quarantine_left(KEYS[6]) or 0",
+        renew.test_an_outcome_that_redis_kept_is_no_proof_in_quarantine,
+        ("shared",),
     ),
     *(
         Mutant(f"repeat of {name} not told as one", name, "first_outcome[4] = 1", "", once, (name.replace("/", "."),))
@@ -231,6 +247,24 @@ _REATTACHING = (
         "if #live > 0 then",
         higher,
         ("shared", "exclusive", "b"),
+    ),
+    *(
+        Mutant(
+            f"{mode} hold that is shown refused",
+            "lock/reattach",
+            "if tonumber(later) > tonumber(token) then",
+            "if tonumber(later) >= tonumber(token) then",
+            reattach.test_a_hold_that_redis_kept_stands_not_against_itself,
+            (mode, 20_000),
+        )
+        for mode in ("exclusive", "shared")
+    ),
+    Mutant(
+        "other readers give way",
+        "lock/reattach",
+        '  if is_exclusive then\n    redis.call("SET", lock,',
+        '  if hold then\n    redis.call("UNLINK", readers)\n    redis.call("SET", lock,',
+        reattach.test_a_reader_that_redis_kept_takes_up_its_own_hold_and_no_others,
     ),
     Mutant(
         "writer taken up over later readers",

@@ -127,10 +127,24 @@ def test_an_adopted_clusters_data_are_taken_over_for_good(run: Runner) -> None:
     assert run.snapshot() == before
 
 
-def test_an_adopted_id_takes_no_older_generation_along(run: Runner) -> None:
+@pytest.mark.parametrize("script_set", ["set1", "set2"])
+@pytest.mark.parametrize("generation", [GENERATION - 1, GENERATION])
+def test_an_adopted_clusters_data_need_a_higher_generation_than_theirs(
+    run: Runner, generation: int, script_set: str
+) -> None:
+    """Under an equal one neither its counters would be lifted nor its locks held back."""
     before = run.snapshot()
-    assert run.install(GENERATION - 1, cluster_id="theirs", adopted=CLUSTER_ID).code == "fence_stale"
+    reply = run.install(generation, script_set, cluster_id="theirs", adopted=CLUSTER_ID, quarantine_ms=QUARANTINE_MS)
+    assert reply == ("fence_stale", [run.fence.encode()])
     assert run.snapshot() == before
+
+
+def test_once_taken_over_data_are_fenced_again_under_the_same_generation(run: Runner) -> None:
+    run.install(GENERATION + 1, cluster_id="theirs", adopted=CLUSTER_ID, quarantine_ms=QUARANTINE_MS)
+    before = run.snapshot()
+    assert run.install(GENERATION + 1, cluster_id="theirs", adopted=CLUSTER_ID).code == "ok"
+    assert run.snapshot() == before
+    assert run.install(GENERATION + 1, "set2", cluster_id="theirs", adopted=CLUSTER_ID).code == "ok"
 
 
 def test_a_new_generation_without_a_quarantine_has_none(run: Runner) -> None:

@@ -74,7 +74,8 @@ def test_a_hold_that_redis_kept_is_shown_to_those_who_ask_in_quarantine(run: Run
     code, fields = run.acquire("w", waits=1)
     assert (code, fields[0], fields[2]) == ("lock_held", mode.encode(), b"a")
     assert run.is_waited_for()
-    assert run.renew("a", token).code == "ok"
+    assert run.reattach("a", token, mode).code == "ok"
+    assert run.is_waited_for()
     assert run.release("a", token).code == "ok"
     assert run.acquire("w").code == "lock_quarantine"
 

@@ -29,9 +29,35 @@ def test_a_lost_hold_comes_back_with_its_token_and_a_new_lease(run: Runner, mode
     assert run.holders() == {"a": token}
     assert 10_000 < run.lease_left_ms("a") <= 20_000
     assert run.acquire("w").fields[0] == mode.encode()
-    assert run.renew("a", token) == ("ok", [20_000, mode.encode()])
     assert run.release("a", token).code == "ok"
     assert run.kinds() == {"quarantine"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_hold_that_came_back_is_renewed_after_the_quarantine_as_any_other(run: Runner, mode: str) -> None:
+    token = run.granted("a", mode)
+    run.lose_everything()
+    run.reattach("a", token, mode, 90_000)
+    run.pass_time(QUARANTINE_MS)
+    assert run.renew("a", token) == ("ok", [90_000, mode.encode()])
+
+
+@pytest.mark.parametrize("ttl_ms", [20_000, 40_000])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_hold_that_redis_kept_stands_not_against_itself(run: Runner, mode: str, ttl_ms: int) -> None:
+    token = run.granted("a", mode, ttl_ms=30_000)
+    run.install(GENERATION + 1, quarantine_ms=QUARANTINE_MS)
+    assert run.reattach("a", token, mode, ttl_ms) == ("ok", [ttl_ms, mode.encode()])
+    assert run.holders() == {"a": token}
+    assert ttl_ms - 10_000 < run.lease_left_ms("a") <= ttl_ms
+
+
+def test_a_reader_that_redis_kept_takes_up_its_own_hold_and_no_others(run: Runner) -> None:
+    tokens = {name: run.granted(name, "shared", ttl_ms=30_000) for name in ("a", "b", "c")}
+    run.install(GENERATION + 1, quarantine_ms=QUARANTINE_MS)
+    assert run.reattach("b", tokens["b"], "shared", 90_000).code == "ok"
+    assert run.holders() == tokens
+    assert run.lease_left_ms("a") <= 30_000 < run.lease_left_ms("b")
 
 
 @pytest.mark.parametrize("mode", MODES)

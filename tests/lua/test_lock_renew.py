@@ -5,6 +5,7 @@ import pytest
 from tests.lua.runner import COUNTER_BITS, GENERATION, QUARANTINE_MS, Runner
 
 MODES = ("exclusive", "shared")
+REPEAT, SHORTER = 1, 2
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -93,13 +94,29 @@ def test_a_renewal_keeps_those_who_wait_known(run: Runner, mode: str) -> None:
     assert run.is_waited_for()
 
 
+@pytest.mark.parametrize(("ttl_ms", "mark"), [(20_000, [SHORTER]), (40_000, [])], ids=["shorter", "longer"])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_repeat_does_not_renew_a_second_time(run: Runner, mode: str) -> None:
-    token = run.granted("a", mode)
-    first = run.renew("a", token, 20_000, request_id="r1")
+def test_a_repeat_does_not_renew_a_second_time(run: Runner, mode: str, ttl_ms: int, mark: list[int]) -> None:
+    """And says that it is one, also of a renewal that made the lease shorter."""
+    token = run.granted("a", mode, ttl_ms=30_000)
+    assert run.renew("a", token, ttl_ms, request_id="r1") == ("ok", [ttl_ms, mode.encode(), *mark])
     run.renew("a", token, 60_000)
-    assert run.renew("a", token, 20_000, request_id="r1") == ("ok", [*first.fields, 1])
+    assert run.renew("a", token, ttl_ms, request_id="r1") == ("ok", [ttl_ms, mode.encode(), REPEAT])
     assert run.lease_left_ms("a") > 50_000
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_lease_that_is_shorter_than_before_is_marked(run: Runner, mode: str) -> None:
+    """Than the last one, whatever came before it; 9 s are less than 10 s, and the same again is no less."""
+    token = run.granted("a", mode, ttl_ms=10_000)
+    marks = [run.renew("a", token, ttl_ms).fields[2:] for ttl_ms in (10_000, 9_000, "", 9_000, 10_000, 9_999, 100_000)]
+    assert marks == [[], [SHORTER], [], [], [], [SHORTER], []]
+
+
+def test_a_readers_lease_is_compared_with_its_own(run: Runner) -> None:
+    long, short = run.granted("long", "shared", ttl_ms=60_000), run.granted("short", "shared", ttl_ms=10_000)
+    assert run.renew("short", short, 20_000).fields[2:] == []
+    assert run.renew("long", long, 50_000).fields[2:] == [SHORTER]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -120,7 +137,9 @@ def test_a_hold_that_redis_may_have_lost_is_told_from_one_that_ended(run: Runner
     assert code == "lock_quarantine"
     assert 30_000 < left_ms <= QUARANTINE_MS
     assert run.snapshot() == before
-    run.reattach("a", token, mode)
+    run.reattach("a", token, mode, 90_000)
+    assert run.renew("a", token, ttl_ms, request_id="r1").code == "lock_quarantine"
+    run.pass_time(QUARANTINE_MS)
     assert run.renew("a", token, ttl_ms, request_id="r1").code == "ok"
 
 
@@ -153,11 +172,28 @@ def test_after_a_quarantine_a_lost_hold_is_lost(run: Runner, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_hold_of_an_older_generation_that_redis_kept_is_renewed_in_quarantine(run: Runner, mode: str) -> None:
-    token = run.granted("a", mode)
+def test_a_hold_that_redis_shows_is_no_proof_in_quarantine(run: Runner, mode: str) -> None:
+    """It may be a copy from before the lease was shortened, and ended since. After the quarantine no lease runs that
+    is not in Redis, and none that began before it is shown."""
+    token = run.granted("a", mode, ttl_ms=90_000)
     run.install(GENERATION + 1, quarantine_ms=QUARANTINE_MS)
-    assert run.renew("a", token, 20_000) == ("ok", [20_000, mode.encode()])
-    assert run.holders() == {"a": token}
+    before = run.snapshot()
+    code, (left_ms,) = run.renew("a", token, 20_000, request_id="r1")
+    assert code == "lock_quarantine"
+    assert 30_000 < left_ms <= QUARANTINE_MS
+    assert run.snapshot() == before
+    run.pass_time(QUARANTINE_MS)
+    assert run.renew("a", token, request_id="r1") == ("ok", [90_000, mode.encode()])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_outcome_that_redis_kept_is_no_proof_in_quarantine(run: Runner, mode: str) -> None:
+    """A copy that has the hold of before a renewal has the outcomes of then, too."""
+    token = run.granted("a", mode)
+    run.renew("a", token, 90_000, request_id="r1")
+    run.install(GENERATION + 1, quarantine_ms=QUARANTINE_MS)
+    assert run.renew("a", token, 90_000, request_id="r1").code == "lock_quarantine"
+    assert run.reattach("a", token, mode, 90_000, request_id="r1") == ("ok", [90_000, mode.encode(), REPEAT])
 
 
 def test_a_renewal_that_redis_lost_with_its_hold_is_not_repeated(run: Runner) -> None:

@@ -4,8 +4,9 @@ The model knows holds as (owner, mode, token, end) and nothing of how Redis stor
 what ends a hold, that tokens only rise, and what a repeated request must hear.
 
 It keeps two lists. `holds` is what Redis must show. `leases` is what clients were told and go by: a loss of data, of
-everything or back to an older copy, changes the first and not the second, and the promise is about the second: of two
-clients whose leases run, no two exclude each other, whatever Redis has forgotten or brought back.
+everything or back to an older copy, changes the first and not the second, and the promises are about the second: of two
+clients whose leases run, no two exclude each other, and none whose lease ended is told that it goes on, whatever Redis
+has forgotten or brought back.
 """
 
 from copy import deepcopy
@@ -71,6 +72,7 @@ class LockMachine(World):
         self.asked: dict[str, Asked] = {}
         self.tokens: dict[tuple[str, str], int] = {}
         self.leases: dict[int, Hold] = {}
+        self.latest_ends: dict[int, int] = {}
         self.released: dict[int, Hold] = {}
         self.quarantine_ends = 0
         self.kept: Kept | None = None
@@ -89,6 +91,10 @@ class LockMachine(World):
 
     def running_leases(self) -> list[Hold]:
         return [lease for lease in self.leases.values() if lease.ends > self.now]
+
+    def last_end(self) -> int:
+        """When the last lease ends, or the last copy of one from before it was shortened, which only its node knows."""
+        return max((self.latest_ends[token] for token in self.leases), default=self.now)
 
     def in_quarantine(self) -> bool:
         return self.quarantine_ends > self.now
@@ -140,6 +146,7 @@ class LockMachine(World):
             self.last_token = self.tokens[resource, owner] = hold.token
             self.holds.append(hold)
             self.leases[hold.token] = replace(hold)
+            self.latest_ends[hold.token] = hold.ends
             self.remember(request_id, contents, hold)
         else:
             assert reply.code == "lock_held"
@@ -192,7 +199,7 @@ class LockMachine(World):
         reply = self.run.renew(owner, token, "" if ttl is None else ttl * MOMENT_MS, resource=resource, **once)
         if self.is_reuse(request_id, contents):
             assert reply.code == "request_id_reused"
-        elif hold is None and self.in_quarantine() and token < self.run.generation << COUNTER_BITS:
+        elif self.in_quarantine() and token < self.run.generation << COUNTER_BITS:
             assert reply.code == "lock_quarantine"
             lease = self.leases.get(token) or self.released.get(token)
             if lease and (lease.resource, lease.owner) == (resource, owner) and lease.ends > self.now:
@@ -202,25 +209,32 @@ class LockMachine(World):
         elif request_id in self.asked:
             assert (reply.code, reply.fields[1:]) == ("ok", [hold.mode.encode(), 1])
         else:
+            is_shorter = ttl is not None and ttl < hold.ttl
             self.extend(hold, ttl or hold.ttl)
-            assert reply == ("ok", [hold.ttl * MOMENT_MS, hold.mode.encode()])
+            assert reply == ("ok", [hold.ttl * MOMENT_MS, hold.mode.encode(), *([2] if is_shorter else [])])
             self.remember(request_id, contents, hold)
 
     def extend(self, hold: Hold, ttl: int) -> None:
-        """Who renews after the end of its lease is no holder again, even if a copy brought the hold back."""
+        """The client was told so, and goes by it; one that has released it does not."""
         hold.ttl, hold.ends = ttl, self.now + ttl
+        assert hold.token in self.leases or hold.token in self.released
         lease = self.leases.get(hold.token)
-        if lease and lease.ends > self.now:
+        if lease:
+            assert lease.ends > self.now, "a lease that ended goes on"
             lease.ttl, lease.ends = hold.ttl, hold.ends
+            self.latest_ends[hold.token] = max(self.latest_ends[hold.token], hold.ends)
 
     def reattach(self, lease: Hold, ttl: int, contents: tuple[Any, ...], once: dict[str, Any]) -> None:
-        others = self.running(lease.resource)
+        kept = self.by_token(lease.resource, lease.owner, lease.token)
+        others = [other for other in self.running(lease.resource) if other is not kept]
         if lease.mode == "shared" and all(other.mode == "shared" for other in others):
             others = [other for other in others if other.owner == lease.owner]
         reply = self.run.reattach(
             lease.owner, lease.token, lease.mode, ttl * MOMENT_MS, resource=lease.resource, **once
         )
-        if once["request_id"] in self.asked:
+        if once["request_id"] in self.asked and kept:
+            assert (reply.code, reply.fields[1:]) == ("ok", [lease.mode.encode(), 1])
+        elif once["request_id"] in self.asked:
             assert reply.code == "lock_lost", "it ended after that request"
         elif any(other.token > lease.token for other in others):
             assert reply.code == "lock_lost"
@@ -229,7 +243,7 @@ class LockMachine(World):
             assert reply == ("ok", [ttl * MOMENT_MS, lease.mode.encode()])
             running = {lease.token for lease in self.running_leases()}
             assert running.isdisjoint(other.token for other in others), "a lease that runs gave way"
-            self.holds = [hold for hold in self.holds if hold not in others]
+            self.holds = [hold for hold in self.holds if hold is not kept and hold not in others]
             hold = replace(lease)
             self.holds.append(hold)
             self.extend(hold, ttl)
@@ -268,10 +282,29 @@ class LockMachine(World):
         if loss is not Loss.NOTHING:
             self.all_come_back(is_newest_first, is_late=True)
 
+    @precondition(lambda self: self.running_leases())
+    @rule(
+        pick=st.integers(0, 9),
+        owner=OWNERS,
+        moments=st.tuples(st.integers(0, 1), st.integers(0, 2)),
+        loss=st.sampled_from([*Loss, Loss.SINCE_THE_COPY]),
+    )
+    def a_replica_misses_a_shorter_lease(self, pick: int, owner: str, moments: tuple[int, int], loss: Loss) -> None:
+        """It may have ended since, and the lock have been granted to another; and the quarantine may be over."""
+        self.a_replica_falls_behind()
+        leases = self.running_leases()
+        lease = leases[pick % len(leases)]
+        self.renew_by(lease.resource, lease.owner, lease.token, 1, "")
+        self.pass_moments(moments[0], linger=False)
+        self.acquire(lease.resource, owner, "exclusive", 1, "")
+        self.redis_forgets(loss, 0)
+        self.pass_moments(moments[1], linger=False)
+        self.renew_by(lease.resource, lease.owner, lease.token, None, "")
+
     @rule(loss=st.sampled_from([Loss.NOTHING, Loss.NOTHING, *Loss]), longer=st.sampled_from([0, 0, 1]))
     def redis_forgets(self, loss: Loss, longer: int) -> None:
         """The leader knows how long leases run that nodes granted, or reckons with `longer`."""
-        longest = max((lease.ends for lease in self.running_leases()), default=self.now) + longer
+        longest = max(self.last_end(), self.now) + longer
         if loss is Loss.SINCE_THE_COPY and self.kept:
             self.bring_back(self.kept.copy)
             self.holds, self.asked = deepcopy((self.kept.holds, self.kept.asked))
@@ -296,7 +329,7 @@ class LockMachine(World):
     @precondition(lambda self: self.in_quarantine())
     @rule()
     def the_leader_learns_how_long_leases_run(self) -> None:
-        longest = max((lease.ends for lease in self.running_leases()), default=self.now)
+        longest = max(self.last_end(), self.now)
         self.quarantine_ends = min(self.quarantine_ends, longest)
         assert self.run.shorten((longest - self.now) * MOMENT_MS).code == "ok"
 

@@ -28,6 +28,9 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "whoever comes first stays",
         "writer taken up over later readers",
         "own later reader overwritten",
+        "hold that is shown renewed in quarantine",
+        "shorter lease not marked",
+        "exclusive hold that is shown refused",
     ),
     QueueMachine: (
         "duplicate queued",

@@ -127,6 +127,46 @@ def test_a_stranger_is_not_live() -> None:
     assert desk.live(state) == ()
 
 
+def test_a_live_node_that_is_connected_to_redis_is_found() -> None:
+    clock, state = Clock(), state_of()
+    desk = Desk(clock)
+    desk.hear(report(ONE), state)
+    assert desk.reaches_redis(state, blessed=False) is None
+    desk.hear(connected(TWO, "other"), state)
+    assert desk.reaches_redis(state, blessed=False) == TWO
+    assert desk.reaches_redis(state, blessed=True) is None
+    desk.hear(connected(TWO, "r"), state)
+    assert desk.reaches_redis(state, blessed=True) == TWO
+    clock.now += 60
+    assert desk.reaches_redis(state, blessed=True) is None
+
+
+def connected(node: str, *run_ids: str) -> Report:
+    return Report(node, 2, 0, False, "set", {}, {}, run_ids)
+
+
+def test_a_new_redis_is_taken_up_once_more_nodes_reach_it_than_the_old_one() -> None:
+    state = state_of()
+    state.nodes["http://three"] = Node("three", "d3")
+    desk = Desk(Clock())
+    desk.hear(connected(ONE, "new"), state)
+    assert desk.outvotes("new", ["new"], state) == (), "nobody speaks for the old one"
+    desk.hear(connected(TWO, "r"), state)
+    assert desk.outvotes("new", ["new"], state) == (TWO,), "one against one"
+    desk.hear(connected("http://three", "r"), state)
+    assert desk.outvotes("new", ["new"], state) == (TWO, "http://three")
+    desk.hear(connected("http://three", "new"), state)
+    assert desk.outvotes("new", ["new"], state) == ()
+
+
+def test_a_primary_of_several_that_the_leader_reaches_itself_speaks_for_nothing() -> None:
+    state = state_of()
+    desk = Desk(Clock())
+    desk.hear(connected(ONE, "r", "new"), state)
+    desk.hear(connected(TWO, "r"), state)
+    assert desk.outvotes("new", ["r", "new"], state) == ()
+
+
 def test_nothing_is_concluded_before_every_node_had_the_time_to_report() -> None:
     clock, state = Clock(), state_of()
     desk = Desk(clock)

@@ -1,6 +1,6 @@
 """Generations, adopted data and announced leases, as the log folds them."""
 
-from service.decisions.replicated.commands import AdoptData, Blessed, ChangeSetting, CoverLeases, RaiseGeneration
+from service.decisions.replicated.commands import AdoptData, Blessed, ChangeSetting, CoverLeases, Place, RaiseGeneration
 from service.decisions.replicated.rules import generations, settings
 from service.decisions.replicated.state import LEASE_COVER_MS_DEFAULT, Node, State
 from service.keys import GENERATION_MAX
@@ -11,8 +11,8 @@ PRIMARY = Blessed("run", "replication")
 
 def raise_to(state: State, number: int, expected: int | None = None) -> str:
     known = state.generation if expected is None else expected
-    command = RaiseGeneration(known, number, (PRIMARY,), f"why {number}", number)
-    return generations.raise_generation(state, command, number).code
+    command = RaiseGeneration(known, number, (PRIMARY,), f"why {number}")
+    return generations.raise_generation(state, command, Place(number, 0)).code
 
 
 def test_two_who_see_one_loss_raise_the_generation_once() -> None:
@@ -49,13 +49,13 @@ def test_the_latest_generations_are_kept_with_their_reasons() -> None:
 
 def test_a_cluster_cannot_adopt_itself() -> None:
     state = State(cluster_id="me")
-    assert generations.adopt(state, AdoptData("me", 0), 1).code == "field_invalid"
-    assert generations.adopt(state, AdoptData("other", 5_000), 2).code == "ok"
+    assert generations.adopt(state, AdoptData("me", 0), Place(1, 0)).code == "field_invalid"
+    assert generations.adopt(state, AdoptData("other", 5_000), Place(2, 0)).code == "ok"
     assert state.adopted == {"other": 5_000}
 
 
 def cover(state: State, expected: int, lease_ms: int, index: int) -> int:
-    generations.cover_leases(state, CoverLeases(ME, expected, lease_ms), index)
+    generations.cover_leases(state, CoverLeases(ME, expected, lease_ms), Place(index, 0))
     return state.cover(ME).lease_ms
 
 
@@ -71,12 +71,12 @@ def test_a_delayed_announcement_does_not_undo_a_newer_one() -> None:
 
 def test_a_stranger_announces_nothing() -> None:
     state = State()
-    assert generations.cover_leases(state, CoverLeases(ME, 0, 600_000), 1).code == "field_invalid"
+    assert generations.cover_leases(state, CoverLeases(ME, 0, 600_000), Place(1, 0)).code == "field_invalid"
 
 
 def test_the_longest_delegation_ever_decided_is_remembered() -> None:
     state = State()
     for value in (30_000, 2_000):
-        settings.change(state, ChangeSetting("delegation_ms", value), 1)
+        settings.change(state, ChangeSetting("delegation_ms", value), Place(1, 0))
     assert state.setting("delegation_ms") == 2_000
     assert state.delegation_most_ms() == 30_000

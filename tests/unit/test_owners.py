@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from service.decisions.replicated.commands import AssignPartitions
+from service.decisions.replicated.commands import AssignPartitions, Place
 from service.decisions.replicated.rules.owners import assign, owners_among
 from service.decisions.replicated.state import Node, State
 from service.keys import PARTITIONS
@@ -36,18 +36,18 @@ def state() -> State:
 
 def test_an_assignment_has_the_number_of_its_decision() -> None:
     made = state()
-    assert assign(made, AssignPartitions(0, owners_among(NODES[:3])), 17).fields == {"assignment": 17}
+    assert assign(made, AssignPartitions(0, owners_among(NODES[:3])), Place(17, 0)).fields == {"assignment": 17}
     assert (made.assignment, made.owners) == (17, owners_among(NODES[:3]))
 
 
 def test_an_assignment_made_from_an_older_one_changes_nothing() -> None:
     made = state()
-    assign(made, AssignPartitions(0, owners_among(NODES[:3])), 17)
-    assert assign(made, AssignPartitions(0, owners_among(NODES[:1])), 18).fields == {"assignment": 17}
+    assign(made, AssignPartitions(0, owners_among(NODES[:3])), Place(17, 0))
+    assert assign(made, AssignPartitions(0, owners_among(NODES[:1])), Place(18, 0)).fields == {"assignment": 17}
     assert made.owners == owners_among(NODES[:3])
 
 
 def test_a_stranger_owns_nothing() -> None:
     made = state()
-    assert assign(made, AssignPartitions(0, owners_among(NODES)), 17).code == "field_invalid"
+    assert assign(made, AssignPartitions(0, owners_among(NODES)), Place(17, 0)).code == "field_invalid"
     assert made.owners == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from service.decisions.node.reports import Report
@@ -45,6 +45,27 @@ class Desk:
         """Registered nodes heard within the setting owner_silent_ms."""
         since = self._clock() - state.setting("owner_silent_ms") / 1000
         return tuple(node for node in state.nodes if node in self.heard and self.heard[node].at >= since)
+
+    def reaches_redis(self, state: State, *, blessed: bool) -> NodeId | None:
+        """A live node that is connected to Redis, as far as it said lately; to one that is `blessed`, if so asked."""
+        wanted = {primary.run_id for primary in state.primaries}
+        for node in self.live(state):
+            run_ids = self.heard[node].report.run_ids
+            if wanted.intersection(run_ids) if blessed else run_ids:
+                return node
+        return None
+
+    def outvotes(self, run_id: str, seen: Collection[str], state: State) -> tuple[NodeId, ...]:
+        """Who stands against taking up the process `run_id`, of those that the leader has `seen`: live nodes that still
+        reach one that the cluster works with and the leader does not, unless more of them reach the new one.
+
+        A node with a wrong REDIS_URL may lead. It must not take all others along.
+        """
+        left = {primary.run_id for primary in state.primaries} - {*seen}
+        reports = {node: self.heard[node].report for node in self.live(state)}
+        against = tuple(node for node, report in reports.items() if left.intersection(report.run_ids))
+        in_favour = sum(run_id in report.run_ids for report in reports.values())
+        return against if len(against) >= in_favour else ()
 
     def is_settled(self, state: State) -> bool:
         """True once every node was heard, or has had the time to be."""

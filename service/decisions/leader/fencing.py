@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import hiredis
 
+from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.node.fence import blessing, is_blessed
 from service.decisions.replicated.commands import Blessed, RaiseGeneration
@@ -56,6 +56,14 @@ class Foreign(Exception):
         self.cluster_id = cluster_id
 
 
+class Disputed(Exception):
+    """The leader reaches another Redis than most others: it decides nothing about Redis."""
+
+
+Outvotes = Callable[[str, Collection[str]], tuple[str, ...]]
+"""The names of those who are against taking up a Redis process, given all that the leader reaches."""
+
+
 class Fencing:
     """Used by the leader only, one call at a time."""
 
@@ -76,15 +84,19 @@ class Fencing:
         """Look at everything again."""
         self._checked.clear()
 
+    def reaches(self) -> bool:
+        """True while at least one primary is connected to this node."""
+        return any(link.incarnation is not None for link in self._primaries.links)
+
     def take_over(self) -> None:
         """What an earlier term of office left undone is not known any more."""
         self.doubt()
         self._unfenced = frozenset()
 
-    async def settle(self, hold_ms: Callable[[], int]) -> None:
+    async def settle(self, hold_ms: Callable[[], int], outvotes: Outvotes) -> None:
         """Make Redis agree with the log. `hold_ms` says how long leases of older generations can run.
 
-        Raises Foreign, or the store's and decisions' errors: then it must be tried again.
+        Raises Foreign, Disputed, or the store's and decisions' errors: then it must be tried again.
         """
         # Taken once: a connection that comes or goes meanwhile is the next pass's matter.
         there = {link: link.incarnation for link in self._primaries.links if link.incarnation is not None}
@@ -94,10 +106,13 @@ class Fencing:
             return
         if all(self._checked.get(link) == self._mark(link, there[link]) for link in there):
             return
+        self._refuse_if_outvoted(there, outvotes)
         loss = await self._look(there)
         if loss is not None:
             await self._raise(there, away, loss)
+            began = steady_s()
             await self._install(there, loss.partitions, hold_ms)
+            log.info("generation %d fenced in %.0f ms", state.generation, (steady_s() - began) * 1000)
         else:
             await self._install([link for link in there if self._needs_fence(link)], self._unfenced, hold_ms)
         self._checked = {link: self._mark(link, incarnation) for link, incarnation in there.items()}
@@ -117,6 +132,16 @@ class Fencing:
         return max(left) if len(left) == len(self._keys.partitions) else None
 
     # Looking
+
+    def _refuse_if_outvoted(self, there: _There, outvotes: Outvotes) -> None:
+        state = self._machine.state
+        seen = [incarnation.run_id for incarnation in there.values()]
+        for link, incarnation in there.items():
+            if not is_blessed(incarnation, state.primaries) and (against := outvotes(incarnation.run_id, seen)):
+                raise Disputed(
+                    f"the leader reaches another Redis at {link.address} than {', '.join(against)}, who still reach "
+                    "the one the cluster works with: check REDIS_URL on every node"
+                )
 
     def _mark(self, link: Link, incarnation: Incarnation) -> str:
         return f"{incarnation} {link.connects} {self._fence()} {len(self._primaries.partitions_of(link))}"
@@ -192,12 +217,16 @@ class Fencing:
             loss.highest + 1,
             _in_order(primaries),
             loss.why,
-            int(time.time() * 1000),
             loss.hold_ms,
         )
         await self._decisions.propose(command)
         self._unfenced = frozenset(p for link in away for p in self._primaries.partitions_of(link))
-        log.warning("generation %d (was %d): %s", command.number, command.expected, command.why)
+        is_loss = state.generations and len(state.generations) > 1
+        log.log(
+            logging.WARNING if is_loss else logging.INFO,
+            "generation %d (was %d): %s",
+            *(command.number, command.expected, command.why),
+        )
 
     async def _install(self, links: Collection[Link], held: Collection[Partition], hold_ms: Callable[[], int]) -> None:
         state = self._machine.state

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import monotonic
+from collections.abc import Collection
 
 from service import background
+from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.leader.desk import Desk
-from service.decisions.leader.fencing import Fencing, Foreign
+from service.decisions.leader.fencing import Disputed, Fencing, Foreign
 from service.decisions.leader.rollout import Rollout
 from service.decisions.node.reports import Answer, Report, encoder, report_decoder
 from service.decisions.replicated.commands import AssignPartitions
@@ -29,6 +30,9 @@ log = logging.getLogger("simpul.decisions")
 PASS_EVERY_S = 1.0
 PASS_S = 2.0
 """How long a node in trouble waits for the leader to look at Redis."""
+BLIND_S = 2.0
+"""How long a leader does without Redis, while another node has it, before it gives leadership away."""
+HAND_OVER_S = 0.5
 _WORTHWHILE_S = 0.01
 """A quarantine is not shortened by less."""
 _AGAIN_S = 0.05
@@ -58,7 +62,8 @@ class Office:
         self._decisions = decisions
         self._fencing = fencing
         self._imposed: tuple[int, float] | None = None
-        """Generation, and when on the monotonic clock its quarantine ends as Redis was told last, in s."""
+        """Generation, and when on this clock its quarantine ends as Redis was told last, in s."""
+        self._blind_since: float | None = None
         self._due = asyncio.Event()
         self._is_passing = False
         self._passed = asyncio.Event()
@@ -156,11 +161,15 @@ class Office:
         self.foreign = ""
         try:
             await self.rollout.settle()
-            await self._fencing.settle(self._hold_ms)
+            await self._fencing.settle(self._hold_ms, self._outvotes)
             await self._shorten()
             await self._assign()
+            await self._make_way(is_outvoted=False)
         except Foreign as error:
             self.foreign, trouble = error.cluster_id, str(error)
+        except Disputed as error:
+            trouble = str(error)
+            await self._make_way(is_outvoted=True)
         except SimpulError as error:
             trouble = error.detail
         else:
@@ -176,13 +185,31 @@ class Office:
         state = self._machine.state
         return self.desk.old_leases_left_ms(state) if state.setting("quarantine") else 0
 
+    def _outvotes(self, run_id: str, seen: Collection[str]) -> tuple[str, ...]:
+        state = self._machine.state
+        return tuple(state.nodes[node].name for node in self.desk.outvotes(run_id, seen, state))
+
+    async def _make_way(self, *, is_outvoted: bool) -> None:
+        """A leader that does not reach Redis, or another one than the others, keeps everybody from it: whoever does
+        shall lead."""
+        if self._fencing.reaches() and not is_outvoted:
+            self._blind_since = None
+            return
+        now = steady_s()
+        self._blind_since = self._blind_since or now
+        better = self.desk.reaches_redis(self._machine.state, blessed=is_outvoted)
+        if better is not None and now - self._blind_since > BLIND_S:
+            self._blind_since = None
+            handed = await self._runner.hand_over(HAND_OVER_S, better)
+            log.warning("Redis cannot be reached from here; leadership %s", "handed over" if handed else "kept")
+
     async def _shorten(self) -> None:
         """Once every node has said how long its old leases run, that is how long locks are held back."""
         generation = self._machine.state.generation
         if generation == 0:
             return
         left_ms = self._hold_ms()
-        ends_at = monotonic() + left_ms / 1000
+        ends_at = steady_s() + left_ms / 1000
         if self._imposed is None or self._imposed[0] != generation or ends_at < self._imposed[1] - _WORTHWHILE_S:
             longest_ms = await self._fencing.shorten(left_ms)
             if longest_ms is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 import msgspec
 
+from service.clock import steady_s
 from service.decisions.leader.office import Office
 from service.decisions.node.leader_line import LeaderLine
 from service.decisions.replicated.commands import Outcome, refused
@@ -22,6 +22,10 @@ DEADLINE_S = 6.0
 
 class Activate(msgspec.Struct, array_like=True, frozen=True, tag="activate"):
     version: str
+    request_id: str | None
+
+
+class GoBack(msgspec.Struct, array_like=True, frozen=True, tag="go_back"):
     request_id: str | None
 
 
@@ -43,7 +47,8 @@ class NodeView(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_question_decoder: msgspec.msgpack.Decoder[Activate | Nodes] = msgspec.msgpack.Decoder(Activate | Nodes)
+Question = Activate | GoBack | Nodes
+_question_decoder: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _outcome_decoder = msgspec.msgpack.Decoder(Outcome)
 
 
@@ -66,11 +71,13 @@ class Questions:
         except SimpulError as error:
             return _encoder.encode(refused(error))
 
-    async def _obey(self, asked: Activate | Nodes) -> dict[str, Any]:
+    async def _obey(self, asked: Question) -> dict[str, Any]:
+        if isinstance(asked, GoBack):
+            return {"version": await self._office.rollout.go_back(asked.request_id)}
         if isinstance(asked, Activate):
             await self._office.rollout.activate(asked.version, asked.request_id)
             return {"version": asked.version}
-        now = monotonic()
+        now = steady_s()
         return {
             node: NodeView(
                 heard_ms=round((now - heard.at) * 1000),
@@ -94,11 +101,15 @@ class Asking:
         """Raises what `Rollout.activate` raises; NotCommitted when no leader answers."""
         await self._ask(Activate(version, request_id))
 
+    async def go_back(self, request_id: str | None) -> str:
+        """The version that is active again. Raises what `Rollout.go_back` raises; NotCommitted without a leader."""
+        return str((await self._ask(GoBack(request_id)))["version"])
+
     async def nodes(self) -> dict[str, NodeView]:
         """By URL. Raises NotCommitted when no leader answers."""
         return msgspec.convert(await self._ask(Nodes()), dict[str, NodeView])
 
-    async def _ask(self, question: Activate | Nodes) -> dict[str, Any]:
+    async def _ask(self, question: Question) -> dict[str, Any]:
         try:
             answer = await self._line.ask(PATH, _encoder.encode(question), DEADLINE_S)
             outcome = _outcome_decoder.decode(answer)

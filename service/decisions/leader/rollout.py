@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from service.decisions.decide import Decisions
 from service.decisions.leader.desk import Desk
 from service.decisions.replicated.commands import ActivateScripts, StageScripts
 from service.decisions.replicated.machine import DecisionMachine
-from service.error_registry import ScriptSetNotLoaded, ScriptSetUnknown
+from service.error_registry import ScriptSetFirst, ScriptSetNotLoaded, ScriptSetUnknown
 from service.store import bundle
 from service.store.bundle import ScriptSet
 
@@ -44,9 +43,24 @@ class Rollout:
         state = self._machine.state
         if version not in state.script_sets:
             raise ScriptSetUnknown(version=version, known=", ".join(state.script_sets))
+        if version == state.script_set:
+            return  # a repeat, or wished by two
         if why := self._why_not(version):
             raise ScriptSetNotLoaded(version=version, reason=why)
         await self._activate(version, request_id)
+
+    async def go_back(self, request_id: str | None = None) -> str:
+        """Activate the set that was active before; which one that was. Raises ScriptSetFirst, and as `activate`."""
+        state = self._machine.state
+        known = state.outcomes.get(request_id or "")
+        if known is not None:
+            # A repeat: to go back once more would be forward again.
+            return str(known[1].result().get("version"))
+        if len(state.activations) < 2:
+            raise ScriptSetFirst(version=state.script_set or "none")
+        version = state.activations[-2]
+        await self.activate(version, request_id)
+        return version
 
     def _all_ship(self, version: str) -> bool:
         heard = self._desk.heard
@@ -65,15 +79,11 @@ class Rollout:
         return ""
 
     async def _stage(self) -> None:
-        command = StageScripts(self._shipped.version, bundle.pack(self._shipped), _now_ms())
+        command = StageScripts(self._shipped.version, bundle.pack(self._shipped))
         if command.version not in self._machine.state.script_sets:
             await self._decisions.propose(command)
 
     async def _activate(self, version: str, request_id: str | None = None) -> None:
         before = self._machine.state.script_set
-        await self._decisions.propose(ActivateScripts(version, before, _now_ms()), request_id)
+        await self._decisions.propose(ActivateScripts(version, before), request_id)
         log.info("script set %s is active (was %s)", version, before or "none")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

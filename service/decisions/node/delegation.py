@@ -7,9 +7,8 @@ was heard last, whatever became of it.
 
 from __future__ import annotations
 
-from time import monotonic
-
 from service import background
+from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.node.leases import Leases
 from service.decisions.replicated.commands import CoverLeases
@@ -38,11 +37,11 @@ class Delegation:
         self._machine = machine
         self._decisions = decisions
         self._leases = leases
-        self._heard_at = self._started_at = monotonic()
+        self._heard_at = self._started_at = steady_s()
         self._was_extended = False
         self._is_lowering = False
         self.ends_at = 0.0
-        """Of this process's monotonic clock: nothing is granted after it."""
+        """of service.clock: nothing is granted after it."""
 
     def extend(self, sent_at: float, delegation_ms: int) -> None:
         """A leader answered the report sent at `sent_at`."""
@@ -53,15 +52,15 @@ class Delegation:
     @property
     def is_awaited(self) -> bool:
         """The node has just started and may not grant yet, but is about to: to be ready now would mean refusals."""
-        return not self._was_extended and monotonic() < self._started_at + FIRST_WORD_S
+        return not self._was_extended and steady_s() < self._started_at + FIRST_WORD_S
 
     def covers(self, ttl_ms: int) -> bool:
         """The hot path's question: True when `obtain` would return at once."""
-        return monotonic() <= self.ends_at and ttl_ms <= self._announced_ms()
+        return steady_s() <= self.ends_at and ttl_ms <= self._announced_ms()
 
     def check(self) -> None:
         """Raises NoDelegation."""
-        now = monotonic()
+        now = steady_s()
         if now > self.ends_at:
             raise NoDelegation(silent_ms=round((now - self._heard_at) * 1000))
 

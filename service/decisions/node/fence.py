@@ -166,6 +166,7 @@ class Fence:
         stored = self._machine.state.script_sets
         for gone in [version for version in self._sets if version not in stored]:
             del self._sets[gone]
+            self._loaded = {key: why for key, why in self._loaded.items() if key[0] != gone}
         for version in [version for version in stored if version not in self._sets]:
             self._sets[version] = bundle.unpack(stored[version].packed)
             for link in self._primaries.links:
@@ -174,8 +175,11 @@ class Fence:
 
     async def _load(self, version: str, link: Link) -> None:
         """Load a set's scripts; what goes wrong is kept for the leader, who activates no such set."""
+        script_set = self._sets.get(version)
+        if script_set is None:
+            return  # pruned meanwhile
         try:
-            for script in self._sets[version].scripts.values():
+            for script in script_set.scripts.values():
                 reply = await link.execute("SCRIPT", "LOAD", script.source)
                 if isinstance(reply, hiredis.ReplyError):
                     self._loaded[version, link.address] = f"{script.name} at {link.address}: {reply}"

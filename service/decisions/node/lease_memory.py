@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from pathlib import Path
-from time import monotonic
+
+from service.clock import COUNTS_FROM_BOOT
 
 log = logging.getLogger("simpul.decisions")
 
@@ -20,7 +20,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def take(path: Path) -> float | None:
-    """The note, as a time on this process's monotonic clock, and remove it for good; None when there is none to trust.
+    """The note, as a time of service.clock, and remove it for good; None when there is none to trust.
 
     Removed before it is used: a crash later in this life must not find the note of the one before.
     """
@@ -29,9 +29,8 @@ def take(path: Path) -> float | None:
         path.unlink()
         _flush_folder(path.parent)
         note = json.loads(text)
-        if note["boot"] != _boot() or not note["boot"]:
-            return None
-        return monotonic() + float(note["ends_at"]) - _since_boot()
+        is_readable = COUNTS_FROM_BOOT and note["boot"] == _boot() != ""
+        return float(note["ends_at"]) if is_readable else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -40,8 +39,8 @@ def take(path: Path) -> float | None:
 
 
 def leave(path: Path, ends_at: float) -> None:
-    """Note that no lease runs after `ends_at` on the monotonic clock; only once nothing can be granted any more."""
-    note = {"boot": _boot(), "ends_at": _since_boot() + ends_at - monotonic()}
+    """Note that no lease runs after `ends_at`; only once nothing can be granted any more."""
+    note = {"boot": _boot(), "ends_at": ends_at}
     scratch = path.with_suffix(".new")
     try:
         with scratch.open("w", encoding="utf-8") as file:
@@ -56,10 +55,6 @@ def leave(path: Path, ends_at: float) -> None:
 def _boot() -> str:
     """Which run of the machine this is; empty where that cannot be told."""
     return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else monotonic()
 
 
 def _flush_folder(folder: Path) -> None:

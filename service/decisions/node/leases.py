@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import NamedTuple
 
 import msgspec
+
+from service.clock import steady_s
 
 LEASES_REMEMBERED_MAX = 100_000
 _SWEPT_AT_ONCE = 4
@@ -33,7 +34,7 @@ class _Granted(NamedTuple):
 
 
 class Leases:
-    """By lock and owner. Times are of this process's monotonic clock, in seconds: they are compared with nobody's."""
+    """By lock and owner. Times are of service.clock, in seconds: they are compared with nobody's."""
 
     def __init__(self) -> None:
         self._running: dict[tuple[bytes, bytes], _Granted] = {}
@@ -48,13 +49,16 @@ class Leases:
     ) -> None:
         """Redis has granted or renewed a lease, asked for at `sent_at`; or, when `is_repeat`, has said so again."""
         ttl_s = ttl_ms / 1000
-        now = monotonic()
+        now = steady_s()
         if is_repeat:
             # When that lease began is not known here: reckoned with, but no proof.
             self._forget(now + ttl_s)
             return
         running = self._running
-        running.pop((lock, owner), None)
+        before = running.pop((lock, owner), None)
+        if before is not None and before.token == token and before.ended_at > now + ttl_s:
+            # Redis may lose this very renewal and show the hold until then: no proof, but only while all others wait.
+            self._forget(before.ended_at)
         running[lock, owner] = _Granted(token, mode, ttl_ms, sent_at + ttl_s, now + ttl_s)
         for _ in range(_SWEPT_AT_ONCE):
             oldest = next(iter(running))
@@ -69,10 +73,12 @@ class Leases:
         """Redis has ended this owner's hold."""
         self._running.pop((lock, owner), None)
 
-    def vouch_no_more(self, lock: bytes, owner: bytes) -> None:
-        """The lease was shortened through another node: it is reckoned with as before, but no proof."""
-        found = self._running.pop((lock, owner), None)
-        if found is not None:
+    def vouch_no_more(self, lock: bytes, owner: bytes, token: int) -> None:
+        """The lease was shortened through another node: it is reckoned with as before, but no proof. A later grant to
+        the same owner stays proof: what is said of `token` may come late."""
+        found = self._running.get((lock, owner))
+        if found is not None and found.token <= token:
+            del self._running[lock, owner]
             self._forget(found.ended_at)
 
     def earlier(self, end_at: float) -> None:
@@ -82,7 +88,7 @@ class Leases:
     def running(self, lock: bytes, owner: bytes, token: int) -> Lease | None:
         """The lease, if this node granted or renewed it last and it runs still."""
         found = self._running.get((lock, owner))
-        left_ms = int((found.runs_until - monotonic()) * 1000) if found else 0
+        left_ms = int((found.runs_until - steady_s()) * 1000) if found else 0
         if found is None or found.token != token or left_ms <= 0:
             return None
         return Lease(found.token, found.mode, found.ttl_ms, left_ms)
@@ -94,7 +100,7 @@ class Leases:
     def left_ms(self) -> int:
         """How long the last lease can still run, rounded up; 0 when none does."""
         end_at = self.end_at()
-        return max(0, int((end_at - monotonic()) * 1000) + 1) if end_at else 0
+        return max(0, int((end_at - steady_s()) * 1000) + 1) if end_at else 0
 
     def _forget(self, end_at: float) -> None:
         self._forgotten_end_at = max(self._forgotten_end_at, end_at)

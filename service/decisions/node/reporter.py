@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from time import monotonic
 
 import msgspec
 
 from service import background
+from service.clock import steady_s
 from service.decisions.decide import Decisions
 from service.decisions.node.delegation import Delegation
 from service.decisions.node.fence import Fence
@@ -85,7 +85,7 @@ class Reporter:
         return await asyncio.shield(self._next)
 
     def leases_end_at(self) -> float:
-        """When whatever this node ever granted has ended, on the monotonic clock."""
+        """When whatever this node ever granted has ended, on this clock."""
         return max(self._leases.end_at(), self._earlier_leases_end_at())
 
     def _earlier_leases_end_at(self) -> float:
@@ -118,7 +118,7 @@ class Reporter:
             waiting.set_result(answer)
 
     async def _report(self, *, is_troubled: bool) -> Answer | None:
-        sent_at = monotonic()
+        sent_at = steady_s()
         try:
             told = encoder.encode(self._standing(is_troubled=is_troubled))
             answer = answer_decoder.decode(await self._line.ask(PATH, told, DEADLINE_S))
@@ -132,7 +132,7 @@ class Reporter:
 
     def _standing(self, *, is_troubled: bool) -> Report:
         old_leases_end_at = max(self._old_leases_end_at, self._earlier_leases_end_at())
-        left_ms = int((old_leases_end_at - monotonic()) * 1000) + 1
+        left_ms = int((old_leases_end_at - steady_s()) * 1000) + 1
         return Report(
             node=self._me,
             generation=self._fence.generation,
@@ -141,6 +141,7 @@ class Reporter:
             shipped=self._shipped,
             loaded=self._fence.loaded(),
             redis={link.address: str(link.incarnation or "") for link in self._primaries.links},
+            run_ids=tuple(link.incarnation.run_id for link in self._primaries.links if link.incarnation is not None),
         )
 
 

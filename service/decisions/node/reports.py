@@ -25,6 +25,8 @@ class Report(msgspec.Struct, array_like=True, frozen=True):
     """By script set: empty once every Redis primary has its scripts, else why not."""
     redis: dict[str, str]
     """By address: the incarnation it is connected to, in words; empty while it is not."""
+    run_ids: tuple[str, ...] = ()
+    """Of the Redis processes that it is connected to."""
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):

@@ -64,7 +64,7 @@ class Witnesses:
         except msgspec.DecodeError as error:
             raise RaftMessageInvalid(reason=f"it is no question about a lease: {error}") from None
         if asked.forget:
-            self._leases.vouch_no_more(asked.lock, asked.owner)
+            self._leases.vouch_no_more(asked.lock, asked.owner, asked.token)
         return _encoder.encode(self._leases.running(asked.lock, asked.owner, asked.token))
 
     async def _ask(self, node: NodeId, body: bytes) -> Lease | None:

@@ -9,6 +9,7 @@ two who see the same thing at once decide it once.
 from __future__ import annotations
 
 from typing import Annotated, Any
+from zlib import crc32
 
 import msgspec
 
@@ -21,8 +22,6 @@ REQUEST_ID_BYTES_MAX = 512
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-AtMs = int
-"""Wall-clock time of the proposer since 1970, for people to read; nothing is computed from it."""
 
 
 class FoundCluster(msgspec.Struct, array_like=True, frozen=True, tag="found_cluster"):
@@ -69,7 +68,6 @@ class RaiseGeneration(msgspec.Struct, array_like=True, frozen=True, tag="raise_g
     number: int
     primaries: tuple[Blessed, ...]
     why: Sentence
-    at_ms: AtMs
     hold_ms: int = 0
 
 
@@ -95,7 +93,6 @@ class StageScripts(msgspec.Struct, array_like=True, frozen=True, tag="stage_scri
 
     version: Short
     packed: bytes
-    at_ms: AtMs
 
 
 class ActivateScripts(msgspec.Struct, array_like=True, frozen=True, tag="activate_scripts"):
@@ -103,7 +100,6 @@ class ActivateScripts(msgspec.Struct, array_like=True, frozen=True, tag="activat
 
     version: Short
     expected: Annotated[str, msgspec.Meta(max_length=64)]
-    at_ms: AtMs
 
 
 class AssignPartitions(msgspec.Struct, array_like=True, frozen=True, tag="assign_partitions"):
@@ -177,6 +173,16 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
 
     request_id: Annotated[str, msgspec.Meta(min_length=1, max_length=REQUEST_ID_BYTES_MAX)]
     command: Command
+    at_ms: int = 0
+    """Wall-clock time of the proposer since 1970, for people to read: nothing is computed from it, and a repeat may
+    say another."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where and when a command was decided; `at_ms` is for people to read."""
+
+    index: int
+    at_ms: int
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
@@ -206,6 +212,11 @@ _decoder = msgspec.msgpack.Decoder(Request)
 
 def encode(request: Request) -> bytes:
     return _encoder.encode(request)
+
+
+def digest(command: Command) -> int:
+    """Tells a repeat from another command under the same request id."""
+    return crc32(_encoder.encode(command))
 
 
 def decode(data: bytes) -> Request:

@@ -4,12 +4,11 @@ change. What a command does is in service/decisions/replicated/rules."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from zlib import crc32
 
 import msgspec
 
 from service.decisions.replicated import commands
-from service.decisions.replicated.commands import Outcome
+from service.decisions.replicated.commands import Outcome, Place
 from service.decisions.replicated.rules import RULES
 from service.decisions.replicated.state import State
 
@@ -46,13 +45,13 @@ class DecisionMachine:
             raise UnknownCommand(
                 f"entry {index} holds a command that this version does not know ({error}): upgrade this node"
             ) from error
-        digest = crc32(data)
+        digest = commands.digest(request.command)
         known = self.state.outcomes.get(request.request_id)
         if known is not None:
             if known[0] == digest:
                 return known[1]
             return Outcome("request_id_reused", {"request_id": request.request_id})
-        outcome = RULES[type(request.command)](self.state, request.command, index)
+        outcome = RULES[type(request.command)](self.state, request.command, Place(index, request.at_ms))
         self._remember(request.request_id, digest, outcome)
         self._changed()
         return outcome

@@ -1,7 +1,7 @@
-"""What each command does to the state: pure functions `(state, command, index) -> Outcome`, one noun a file.
+"""What each command does to the state: pure functions `(state, command, place) -> Outcome`, one noun a file.
 
 The same commands in the same order give the same state on every node, so nothing here may read a clock, a random
-source, a setting of this node or anything else that differs between nodes. `index` is the command's place in the log.
+source, a setting of this node or anything else that differs between nodes. `place` is the command's own in the log.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from service.decisions.replicated.commands import (
     CoverLeases,
     FoundCluster,
     Outcome,
+    Place,
     RaiseGeneration,
     RegisterNode,
     ReplaceDisk,
@@ -23,7 +24,7 @@ from service.decisions.replicated.commands import (
 from service.decisions.replicated.rules import generations, membership, owners, script_sets, settings
 from service.decisions.replicated.state import State
 
-Rule = Callable[[State, Any, int], Outcome]
+Rule = Callable[[State, Any, Place], Outcome]
 
 RULES: dict[type[Any], Rule] = {
     FoundCluster: membership.found,

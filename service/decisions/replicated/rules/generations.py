@@ -1,6 +1,6 @@
 """Which Redis counts, since when, and how long what it forgot may still be held."""
 
-from service.decisions.replicated.commands import AdoptData, CoverLeases, Outcome, RaiseGeneration, refused
+from service.decisions.replicated.commands import AdoptData, CoverLeases, Outcome, Place, RaiseGeneration, refused
 from service.decisions.replicated.state import Cover, Generation, State
 from service.error_registry import FieldInvalid, GenerationExhausted, GenerationMoved
 from service.keys import GENERATION_MAX
@@ -10,18 +10,18 @@ GENERATIONS_KEPT = 64
 ADOPTED_MAX = 64
 
 
-def raise_generation(state: State, command: RaiseGeneration, _: int) -> Outcome:
+def raise_generation(state: State, command: RaiseGeneration, place: Place) -> Outcome:
     """Only from the generation that its proposer knew: two who see one loss raise it once."""
     if command.expected != state.generation or command.number <= state.generation:
         return refused(GenerationMoved(generation=state.generation, expected=command.expected))
     if command.number > GENERATION_MAX:
         return refused(GenerationExhausted(number=command.number))
-    state.generations.append(Generation(command.number, command.why, command.at_ms, command.primaries, command.hold_ms))
+    state.generations.append(Generation(command.number, command.why, place.at_ms, command.primaries, command.hold_ms))
     del state.generations[:-GENERATIONS_KEPT]
     return Outcome("ok", {"generation": command.number})
 
 
-def adopt(state: State, command: AdoptData, _: int) -> Outcome:
+def adopt(state: State, command: AdoptData, _: Place) -> Outcome:
     if command.cluster_id == state.cluster_id:
         return refused(FieldInvalid(field="cluster_id", reason="is the id of this very cluster"))
     if not 0 <= command.quarantine_ms <= LEASE_MS_MAX:
@@ -32,12 +32,12 @@ def adopt(state: State, command: AdoptData, _: int) -> Outcome:
     return Outcome("ok", {"cluster_id": command.cluster_id})
 
 
-def cover_leases(state: State, command: CoverLeases, index: int) -> Outcome:
+def cover_leases(state: State, command: CoverLeases, place: Place) -> Outcome:
     """Replaces the announcement that the node knew; a delayed one that comes after a newer changes nothing."""
     if command.url not in state.nodes:
         return refused(FieldInvalid(field="url", reason="is not a registered node"))
     if not LEASE_MS_MIN <= command.lease_ms <= LEASE_MS_MAX:
         return refused(FieldInvalid(field="lease_ms", reason=f"must be {LEASE_MS_MIN} to {LEASE_MS_MAX}"))
     if command.expected == state.cover(command.url).index:
-        state.covers[command.url] = Cover(command.lease_ms, index)
+        state.covers[command.url] = Cover(command.lease_ms, place.index)
     return Outcome("ok", {"lease_ms": state.cover(command.url).lease_ms})

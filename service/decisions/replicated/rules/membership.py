@@ -1,6 +1,6 @@
 """Who belongs to the cluster, by which name and with which disk."""
 
-from service.decisions.replicated.commands import FoundCluster, Outcome, RegisterNode, ReplaceDisk, refused
+from service.decisions.replicated.commands import FoundCluster, Outcome, Place, RegisterNode, ReplaceDisk, refused
 from service.decisions.replicated.state import Node, State
 from service.error_registry import DiskNotRegistered, FieldInvalid, RaftDiskReplaced
 
@@ -8,12 +8,12 @@ NODES_MAX = 16
 LOST_DISKS_MAX = 1_000
 
 
-def found(state: State, command: FoundCluster, _: int) -> Outcome:
+def found(state: State, command: FoundCluster, _: Place) -> Outcome:
     state.cluster_id = state.cluster_id or command.cluster_id
     return Outcome("ok", {"cluster_id": state.cluster_id})
 
 
-def register(state: State, command: RegisterNode, _: int) -> Outcome:
+def register(state: State, command: RegisterNode, _: Place) -> Outcome:
     known = state.nodes.get(command.url)
     if known is not None and known.disk not in ("", command.disk):
         return refused(RaftDiskReplaced(sender=command.url, disk=command.disk, known=known.disk))
@@ -23,7 +23,7 @@ def register(state: State, command: RegisterNode, _: int) -> Outcome:
     return Outcome("ok", {"url": command.url, "name": command.name})
 
 
-def replace_disk(state: State, command: ReplaceDisk, _: int) -> Outcome:
+def replace_disk(state: State, command: ReplaceDisk, _: Place) -> Outcome:
     known = state.nodes.get(command.url)
     if known is None or known.disk != command.lost:
         return refused(DiskNotRegistered(url=command.url, lost=command.lost))

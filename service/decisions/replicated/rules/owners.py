@@ -8,7 +8,7 @@ the highest hash of the two together.
 from collections.abc import Collection
 from hashlib import blake2b
 
-from service.decisions.replicated.commands import AssignPartitions, Outcome, refused
+from service.decisions.replicated.commands import AssignPartitions, Outcome, Place, refused
 from service.decisions.replicated.state import State
 from service.error_registry import FieldInvalid
 from service.keys import PARTITIONS
@@ -23,7 +23,7 @@ def _weight(node: str, partition: int) -> bytes:
     return blake2b(f"{partition} {node}".encode(), digest_size=8).digest()
 
 
-def assign(state: State, command: AssignPartitions, index: int) -> Outcome:
+def assign(state: State, command: AssignPartitions, place: Place) -> Outcome:
     """Replaces the assignment that the proposer knew; another one made meanwhile stays, and is told."""
     if command.expected != state.assignment:
         return Outcome("ok", {"assignment": state.assignment})
@@ -31,5 +31,5 @@ def assign(state: State, command: AssignPartitions, index: int) -> Outcome:
     if strangers:
         return refused(FieldInvalid(field="owners", reason=f"{min(strangers)} is not a registered node"))
     state.owners = command.owners
-    state.assignment = index
-    return Outcome("ok", {"assignment": index})
+    state.assignment = place.index
+    return Outcome("ok", {"assignment": place.index})

@@ -1,6 +1,6 @@
 """Which scripts run: staged, then activated, never over data they cannot read."""
 
-from service.decisions.replicated.commands import ActivateScripts, Outcome, StageScripts, refused
+from service.decisions.replicated.commands import ActivateScripts, Outcome, Place, StageScripts, refused
 from service.decisions.replicated.state import State, StoredSet
 from service.error_registry import (
     ScriptSetInvalid,
@@ -16,7 +16,7 @@ SETS_KEPT = 8
 ACTIVATIONS_KEPT = 16
 
 
-def stage(state: State, command: StageScripts, _: int) -> Outcome:
+def stage(state: State, command: StageScripts, place: Place) -> Outcome:
     if command.version in state.script_sets:
         return Outcome("ok", {"version": command.version})
     try:
@@ -25,12 +25,12 @@ def stage(state: State, command: StageScripts, _: int) -> Outcome:
         return refused(ScriptSetInvalid(reason=str(error)))
     if script_set.version != command.version:
         return refused(ScriptSetInvalid(reason=f"it is {script_set.version} and not {command.version}"))
-    state.script_sets[command.version] = StoredSet(command.packed, script_set.layout, script_set.reads, command.at_ms)
+    state.script_sets[command.version] = StoredSet(command.packed, script_set.layout, script_set.reads, place.at_ms)
     _prune(state)
     return Outcome("ok", {"version": command.version})
 
 
-def activate(state: State, command: ActivateScripts, _: int) -> Outcome:
+def activate(state: State, command: ActivateScripts, _: Place) -> Outcome:
     stored = state.script_sets.get(command.version)
     if stored is None:
         known = ", ".join(state.script_sets) or "none"

@@ -1,11 +1,11 @@
 """Numbers that all nodes share."""
 
-from service.decisions.replicated.commands import CLUSTER_SETTINGS, ChangeSetting, Outcome, refused
+from service.decisions.replicated.commands import CLUSTER_SETTINGS, ChangeSetting, Outcome, Place, refused
 from service.decisions.replicated.state import State
 from service.error_registry import FieldInvalid
 
 
-def change(state: State, command: ChangeSetting, _: int) -> Outcome:
+def change(state: State, command: ChangeSetting, _: Place) -> Outcome:
     setting = CLUSTER_SETTINGS.get(command.name)
     if setting is None:
         return refused(FieldInvalid(field="name", reason=f"is not one of {', '.join(CLUSTER_SETTINGS)}"))
