@@ -9,7 +9,7 @@ SETS := pyproject.toml constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports lua generate sim mutants bench load clean
+.PHONY: help run test check lint types imports lua generate sim mutants sweep accept chaos bench load clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ imports: $(VENV)/.test  ## import-linter: modules import downwards only
 	@echo "imports"; said=$$($(BIN)/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 
 lua: $(VENV)/.run  ## luacheck over the flattened scripts
-	@rm -rf $(LUA_DUMP); $(BIN)/simpul scripts --dump $(LUA_DUMP)
+	@rm -rf $(LUA_DUMP); $(BIN)/simpul scripts dump $(LUA_DUMP)
 	@if command -v luacheck > /dev/null; then echo "lua"; luacheck --quiet --no-color $(LUA_DUMP); \
 	else echo "lua: SKIPPED, luacheck is not installed (Debian: apt-get install lua-check)"; fi
 
@@ -45,6 +45,16 @@ sim: $(VENV)/.test  ## The Raft simulator over SEEDS=10000 seeds; a failure prin
 
 mutants: $(VENV)/.test  ## Known Raft bugs, each put in and caught: the score table
 	@$(BIN)/python -m tests.raft.mutants
+
+accept: $(VENV)/.test  ## Rewrite the Raft transcripts in tests/testdata as the core is now
+	@$(BIN)/python -m tests.raft.accept
+
+chaos: SEEDS := 30
+chaos: $(VENV)/.test  ## Real clusters under faults, SEEDS=30 runs; ARGS="--nemesis flushall" chooses some
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --history build/chaos $(ARGS)
+
+sweep: $(VENV)/.test  ## Take every rule out of the Raft core, one at a time, and see a test go red; ARGS="--file reads"
+	@$(BIN)/python -m tests.raft.sweep $(ARGS)
 
 bench: $(VENV)/.load  ## Requests per second of each endpoint against a bare Starlette echo, in one run
 	@$(BIN)/python -m loadtest.bench $(ARGS)

@@ -50,7 +50,7 @@ class Compared(NamedTuple):
         return self.script.server_us / self.bare.server_us
 
 
-async def _benchmark(valkey: EmbeddedValkey, command: list[bytes], calls: int) -> Cost:
+async def measure_calls(valkey: EmbeddedValkey, command: list[bytes], calls: int) -> Cost:
     """Raises LoadError."""
     lines: list[str] = []
     options = ["-p", str(valkey.port), "-P", str(PIPELINE), "-c", str(CLIENTS), "-n", str(calls), "-r", str(calls)]
@@ -83,8 +83,8 @@ async def compare(valkey: EmbeddedValkey, script_set: ScriptSet, pair: Pair, nam
         answer = setting.execute(*pair.script(setting, "once"))
         if answer[0] != b"ok":
             raise LoadError(f"{pair.name} was refused: {answer}")
-        bare = await _benchmark(valkey, pair.bare(setting), calls)
-        script = await _benchmark(valkey, pair.script(setting, setting.random), calls)
+        bare = await measure_calls(valkey, pair.bare(setting), calls)
+        script = await measure_calls(valkey, pair.script(setting, setting.random), calls)
         client.flushall()
     return Compared(script, bare)
 

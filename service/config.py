@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from service import redis_url
+
 
 class ConfigError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is accepted."""
@@ -89,7 +91,8 @@ SETTINGS: tuple[Setting, ...] = (
         str,
         "redis://127.0.0.1:6379/0",
         "URL",
-        "redis://, rediss:// or unix://",
+        "redis://, rediss:// or unix:// for one server, redis+sentinel://host:port,.../service or "
+        "redis+cluster://host:port,... (rediss+... with TLS)",
         "Where the data lives. What a Redis failure may lose is decided by its own appendfsync setting.",
     ),
     Setting(
@@ -109,7 +112,7 @@ SETTINGS: tuple[Setting, ...] = (
         ".simpul",
         "folder",
         "a writable folder",
-        "This node's own durable state. Losing it on every node forgets which generation was current.",
+        "This node's own durable state: its Raft log, above all. Losing it on a majority loses what was decided.",
     ),
     Setting(
         "SIMPUL_STORE_IN_FLIGHT",
@@ -197,6 +200,27 @@ SETTINGS: tuple[Setting, ...] = (
         "A disk that has not answered a write of the Raft log for this long is given up and the node ends. A leader "
         "steps down earlier, after SIMPUL_ELECTION_MS.",
     ),
+    Setting(
+        "SIMPUL_LEASE_COVER_MS",
+        "lease_cover_ms",
+        int,
+        "60000",
+        "ms",
+        "50-86400000",
+        "Locks of up to this lease are granted without asking the cluster. When this node dies and Redis loses its "
+        "data as well, no lock is granted for this long and the delegation; a longer lease is announced first, which "
+        "costs a decision.",
+    ),
+    Setting(
+        "SIMPUL_SCRIPTS_AUTO",
+        "scripts_auto",
+        bool,
+        "0",
+        "choice",
+        "0 or 1",
+        "1: once every node was installed with the same newer scripts, they are activated unasked, which `simpul up` "
+        "does. 0: an operator activates them (simpul scripts activate), and a rollback lasts.",
+    ),
     Setting("SIMPUL_LOG_LEVEL", "log_level", str, "info", "level", "debug, info, warning, error", "Lines to print."),
     Setting(
         "SIMPUL_LOG_COLOUR",
@@ -232,6 +256,8 @@ class Config:
     heartbeat_ms: int
     election_ms: int
     disk_hung_ms: int
+    lease_cover_ms: int
+    scripts_auto: bool
     log_level: str
     log_colour: str
 
@@ -269,14 +295,18 @@ def load(env: Mapping[str, str] | None = None) -> Config:
 def _parse(setting: Setting, text: str) -> Any:
     if setting.kind is int:
         return _parse_integer(setting, text)
+    if setting.kind is bool:
+        if text not in ("0", "1"):
+            raise _refusal(setting, text)
+        return text == "1"
     if setting.kind is tuple:
         return tuple(_check_url(setting, part.strip()) for part in text.split(",") if part.strip())
     if setting.field in ("node_id", "cluster_name") and not _NAME.fullmatch(text):
         raise _refusal(setting, text)
     if setting.field == "self_url" and text:
         return _check_url(setting, text)
-    if setting.field == "redis_url" and _split_url(setting, text).scheme not in ("redis", "rediss", "unix"):
-        raise _refusal(setting, text)
+    if setting.field == "redis_url":
+        return _check_redis_url(setting, text)
     if setting.field == "cluster_secret" and text and not _SECRET.fullmatch(text):
         raise ConfigError(f"{setting.env} (not shown) cannot be used: it takes {setting.accepts}.")
     if setting.field in _CHOICES and text not in _CHOICES[setting.field]:
@@ -307,6 +337,14 @@ def _check_url(setting: Setting, text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _refusal(setting, text)
     return text.rstrip("/")
+
+
+def _check_redis_url(setting: Setting, text: str) -> str:
+    try:
+        redis_url.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{_refusal(setting, redis_url.without_password(text))} Here, {error}.") from None
+    return text
 
 
 def _check_quorum(quorum: int, members: int) -> None:

@@ -222,13 +222,13 @@ class LockNotHeld(SimpulError):
 
 
 class LockLost(SimpulError):
-    """The lease ended before it was renewed."""
+    """The lock is no longer held."""
 
     code = "lock_lost"
     status = 409
-    title = "The lease ended before it was renewed"
+    title = "The lock is no longer held"
     detail_template = (
-        '{owner} no longer holds {resource} with token {token}.'
+        '{owner} no longer holds {resource} with token {token}: its lease ended, or Redis lost it and no node can vouch for it.'
     )
     action = (
         'Stop the protected work now, then acquire again. Renew at a third of ttl_ms.'
@@ -273,6 +273,60 @@ class LockHoldersFull(SimpulError):
 
     def __init__(self, *, resource: Any, limit: Any, **shown: Any) -> None:
         super().__init__(resource=resource, limit=limit, **shown)
+
+
+class LockQuarantine(SimpulError):
+    """No lock is granted yet after a loss of data."""
+
+    code = "lock_quarantine"
+    status = 409
+    title = "No lock is granted yet after a loss of data"
+    detail_template = (
+        'Redis lost data, and a lease on {resource} that it forgot may still run for {left_ms} ms.'
+    )
+    action = (
+        'Wait longer with a larger timeout, or try again when left_ms has passed. Holders from before renew as always and keep their locks.'
+    )
+    retry = "later"
+
+    def __init__(self, *, resource: Any, left_ms: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, left_ms=left_ms, **shown)
+
+
+class NoDelegation(SimpulError):
+    """This node may not grant locks now."""
+
+    code = "no_delegation"
+    status = 503
+    title = "This node may not grant locks now"
+    detail_template = (
+        'This node has had no contact with a leader for {silent_ms} ms, and then grants and renews no locks. Nothing was granted.'
+    )
+    action = (
+        'Ask another node. If it lasts, see GET /raft/state: this node must reach a majority of the others.'
+    )
+    retry = "later"
+
+    def __init__(self, *, silent_ms: Any, **shown: Any) -> None:
+        super().__init__(silent_ms=silent_ms, **shown)
+
+
+class LeaseNotCovered(SimpulError):
+    """So long a lease could not be announced."""
+
+    code = "lease_not_covered"
+    status = 503
+    title = "So long a lease could not be announced"
+    detail_template = (
+        'A lease of {ttl_ms} ms has to be announced to the cluster first, and that was not decided: {reason}.'
+    )
+    action = (
+        'Try again after Retry-After, or ask for a lease of at most {cap_ms} ms.'
+    )
+    retry = "later"
+
+    def __init__(self, *, ttl_ms: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(ttl_ms=ttl_ms, reason=reason, **shown)
 
 
 class TokenStale(SimpulError):
@@ -491,6 +545,24 @@ class StoreReadOnly(SimpulError):
         super().__init__(reason=reason, **shown)
 
 
+class StoreUnsettled(SimpulError):
+    """Redis Cluster is rearranging itself."""
+
+    code = "store_unsettled"
+    status = 503
+    title = "Redis Cluster is rearranging itself"
+    detail_template = (
+        'Redis Cluster did not run the call within the time that a call may take: {reason}. Nothing was changed.'
+    )
+    action = (
+        'Try again after Retry-After; if it lasts, look at CLUSTER INFO: a slot half moved, or a primary without a replica.'
+    )
+    retry = "later"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
 class StoreRefused(SimpulError):
     """Redis refused the call."""
 
@@ -527,6 +599,60 @@ class OutcomeUnknown(SimpulError):
         super().__init__(reason=reason, **shown)
 
 
+class StoreUnblessed(SimpulError):
+    """This Redis has not been accepted by the cluster."""
+
+    code = "store_unblessed"
+    status = 503
+    title = "This Redis has not been accepted by the cluster"
+    detail_template = (
+        'The Redis at {address} is another than the one the cluster last used ({incarnation}): {reason}. Nothing was changed.'
+    )
+    action = (
+        'Try again after Retry-After while the leader accepts it; if it lasts, check that every node has the same REDIS_URL and that a leader is elected (GET /raft/state).'
+    )
+    retry = "later"
+
+    def __init__(self, *, address: Any, incarnation: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(address=address, incarnation=incarnation, reason=reason, **shown)
+
+
+class ClusterForeign(SimpulError):
+    """This Redis holds the data of another cluster."""
+
+    code = "cluster_foreign"
+    status = 503
+    title = "This Redis holds the data of another cluster"
+    detail_template = (
+        'Redis at {address} belongs to the cluster with the id {cluster_id}, and this one is {ours}. Nothing was changed.'
+    )
+    action = (
+        'Give this cluster a CLUSTER_NAME or a Redis of its own. If the other cluster is gone for good, adopt its data with simpul adopt.'
+    )
+    retry = "no"
+
+    def __init__(self, *, address: Any, cluster_id: Any, ours: Any, **shown: Any) -> None:
+        super().__init__(address=address, cluster_id=cluster_id, ours=ours, **shown)
+
+
+class GenerationExhausted(SimpulError):
+    """There are no more generations."""
+
+    code = "generation_exhausted"
+    status = 503
+    title = "There are no more generations"
+    detail_template = (
+        'Generation {number} would make tokens larger than 2^53. Nothing was changed.'
+    )
+    action = (
+        'Start a new cluster under another CLUSTER_NAME.'
+    )
+    retry = "no"
+
+    def __init__(self, *, number: Any, **shown: Any) -> None:
+        super().__init__(number=number, **shown)
+
+
 class FenceMissing(SimpulError):
     """Redis lost its data."""
 
@@ -537,7 +663,7 @@ class FenceMissing(SimpulError):
         'The fence or a counter of partition {partition} is missing: Redis has lost data. Nothing was changed.'
     )
     action = (
-        'Try again after Retry-After while the nodes install a new generation.'
+        'Try again after Retry-After while the leader fences Redis under a new generation; if it lasts, a leader is missing: see GET /raft/state.'
     )
     retry = "later"
 
@@ -555,7 +681,7 @@ class FenceStale(SimpulError):
         'Redis is fenced for {seen}; this node works with {fence}. Nothing was changed.'
     )
     action = (
-        'Try again after Retry-After or ask another node; if it lasts, this node runs another version: upgrade it.'
+        'Try again after Retry-After or ask another node; if it lasts, this node does not reach the leader: see GET /raft/state.'
     )
     retry = "later"
 
@@ -615,6 +741,168 @@ class DiskNotRegistered(SimpulError):
 
     def __init__(self, *, url: Any, lost: Any, **shown: Any) -> None:
         super().__init__(url=url, lost=lost, **shown)
+
+
+class GenerationMoved(SimpulError):
+    """The generation was raised by somebody else."""
+
+    code = "generation_moved"
+    status = 409
+    title = "The generation was raised by somebody else"
+    detail_template = (
+        'The generation is {generation}, not {expected}. Nothing was changed.'
+    )
+    action = (
+        'Look at GET /cluster and decide again.'
+    )
+    retry = "no"
+
+    def __init__(self, *, generation: Any, expected: Any, **shown: Any) -> None:
+        super().__init__(generation=generation, expected=expected, **shown)
+
+
+class ScriptSetUnknown(SimpulError):
+    """No such script set."""
+
+    code = "script_set_unknown"
+    status = 404
+    title = "No such script set"
+    detail_template = (
+        'The cluster has no script set {version}; it has {known}.'
+    )
+    action = (
+        'Stage it first, with simpul scripts stage, from an installation that has it.'
+    )
+    retry = "no"
+
+    def __init__(self, *, version: Any, known: Any, **shown: Any) -> None:
+        super().__init__(version=version, known=known, **shown)
+
+
+class ScriptSetFirst(SimpulError):
+    """There is no script set to go back to."""
+
+    code = "script_set_first"
+    status = 409
+    title = "There is no script set to go back to"
+    detail_template = (
+        'Script set {version} is the first that this cluster activated. Nothing was changed.'
+    )
+    action = (
+        'Nothing needs to be done; to run another set, stage and activate it.'
+    )
+    retry = "no"
+
+    def __init__(self, *, version: Any, **shown: Any) -> None:
+        super().__init__(version=version, **shown)
+
+
+class ScriptSetInvalid(SimpulError):
+    """Not a script set."""
+
+    code = "script_set_invalid"
+    status = 422
+    title = "Not a script set"
+    detail_template = (
+        'The script set cannot be used: {reason}.'
+    )
+    action = (
+        'Stage it with simpul scripts stage, from an installation whose lua/ is unchanged.'
+    )
+    retry = "no"
+
+    def __init__(self, *, reason: Any, **shown: Any) -> None:
+        super().__init__(reason=reason, **shown)
+
+
+class ScriptSetNotLoaded(SimpulError):
+    """The script set is not ready on every node."""
+
+    code = "script_set_not_loaded"
+    status = 409
+    title = "The script set is not ready on every node"
+    detail_template = (
+        'Script set {version} cannot be activated: {reason}. Nothing was changed.'
+    )
+    action = (
+        'Wait until GET /scripts shows it loaded on every live node, or mend what it says there.'
+    )
+    retry = "later"
+
+    def __init__(self, *, version: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(version=version, reason=reason, **shown)
+
+
+class ScriptSetStrandsData(SimpulError):
+    """The script set cannot read the data."""
+
+    code = "script_set_strands_data"
+    status = 409
+    title = "The script set cannot read the data"
+    detail_template = (
+        'Script set {version} reads data of layouts {reads}, and the data has layout {layout}. Nothing was changed.'
+    )
+    action = (
+        'Activate a set that reads layout {layout}.'
+    )
+    retry = "no"
+
+    def __init__(self, *, version: Any, reads: Any, layout: Any, **shown: Any) -> None:
+        super().__init__(version=version, reads=reads, layout=layout, **shown)
+
+
+class ScriptSetMoved(SimpulError):
+    """Another script set was activated meanwhile."""
+
+    code = "script_set_moved"
+    status = 409
+    title = "Another script set was activated meanwhile"
+    detail_template = (
+        'The active script set is {active}, not {expected}. Nothing was changed.'
+    )
+    action = (
+        'Look at GET /scripts and decide again.'
+    )
+    retry = "no"
+
+    def __init__(self, *, active: Any, expected: Any, **shown: Any) -> None:
+        super().__init__(active=active, expected=expected, **shown)
+
+
+class ScriptAbsent(SimpulError):
+    """The active script set cannot do this."""
+
+    code = "script_absent"
+    status = 503
+    title = "The active script set cannot do this"
+    detail_template = (
+        '{script} is not in the active script set {version}, or takes no {argument} there.'
+    )
+    action = (
+        'Activate a newer script set: simpul scripts list, then simpul scripts activate VERSION.'
+    )
+    retry = "no"
+
+    def __init__(self, *, script: Any, version: Any, argument: Any, **shown: Any) -> None:
+        super().__init__(script=script, version=version, argument=argument, **shown)
+
+
+class DutyStale(SimpulError):
+    """Another node does this partition's duties."""
+
+    code = "duty_stale"
+    status = 409
+    title = "Another node does this partition's duties"
+    detail_template = (
+        'Partition {partition} is worked on by {duty}; this node was assigned earlier.'
+    )
+    action = (
+        'Nothing: the node stops by itself.'
+    )
+    retry = "no"
+
+    def __init__(self, *, partition: Any, duty: Any, **shown: Any) -> None:
+        super().__init__(partition=partition, duty=duty, **shown)
 
 
 class RaftForbidden(SimpulError):
@@ -723,6 +1011,9 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LockLost.code: LockLost,
     LockReleased.code: LockReleased,
     LockHoldersFull.code: LockHoldersFull,
+    LockQuarantine.code: LockQuarantine,
+    NoDelegation.code: NoDelegation,
+    LeaseNotCovered.code: LeaseNotCovered,
     TokenStale.code: TokenStale,
     LockWaitersFull.code: LockWaitersFull,
     NodeStopping.code: NodeStopping,
@@ -735,13 +1026,26 @@ BY_CODE: dict[str, type[SimpulError]] = {
     StoreLoading.code: StoreLoading,
     StoreOutOfMemory.code: StoreOutOfMemory,
     StoreReadOnly.code: StoreReadOnly,
+    StoreUnsettled.code: StoreUnsettled,
     StoreRefused.code: StoreRefused,
     OutcomeUnknown.code: OutcomeUnknown,
+    StoreUnblessed.code: StoreUnblessed,
+    ClusterForeign.code: ClusterForeign,
+    GenerationExhausted.code: GenerationExhausted,
     FenceMissing.code: FenceMissing,
     FenceStale.code: FenceStale,
     NotCommitted.code: NotCommitted,
     DecisionUnknown.code: DecisionUnknown,
     DiskNotRegistered.code: DiskNotRegistered,
+    GenerationMoved.code: GenerationMoved,
+    ScriptSetUnknown.code: ScriptSetUnknown,
+    ScriptSetFirst.code: ScriptSetFirst,
+    ScriptSetInvalid.code: ScriptSetInvalid,
+    ScriptSetNotLoaded.code: ScriptSetNotLoaded,
+    ScriptSetStrandsData.code: ScriptSetStrandsData,
+    ScriptSetMoved.code: ScriptSetMoved,
+    ScriptAbsent.code: ScriptAbsent,
+    DutyStale.code: DutyStale,
     RaftForbidden.code: RaftForbidden,
     RaftMessageInvalid.code: RaftMessageInvalid,
     RaftStranger.code: RaftStranger,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from service.config import Config
 from service.error_registry import FieldInvalid
@@ -32,9 +31,20 @@ class Place(NamedTuple):
     request_id: bytes
 
 
+class Standing(NamedTuple):
+    """What Redis says of a partition; `cluster_id` and `duty` ("assignment node") are empty where there is none."""
+
+    fence: str
+    cluster_id: str
+    duty: str
+
+
 KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "fence": lambda place: place.partition.fence,
     "installed": lambda place: place.partition.fence,
+    "cluster": lambda place: place.partition.cluster,
+    "duty": lambda place: place.partition.duty,
+    "quarantine": lambda place: place.partition.quarantine,
     "tokens": lambda place: place.partition.tokens,
     "versions": lambda place: place.partition.versions,
     "outcome": lambda place: place.partition.outcome + place.request_id,
@@ -49,7 +59,9 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
 }
 """Every key name a script header may use; a test fails for a script with another one."""
 
-_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key", "fence": "partition"}
+_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key"}
+_PARTITION_KEYS = frozenset({"fence", "installed", "cluster", "duty", "quarantine", "tokens", "versions", "outcome"})
+"""A script that has no other keys acts on the partition as a whole."""
 _RECEIPT_PARTS = ReceiptParts._fields
 _JSON_ARGS = ("data", "value")
 _GENERATION_BITS = 36
@@ -73,15 +85,16 @@ class Invocation:
     keys: tuple[bytes, ...]
     args: tuple[bytes, ...]
     partition: Partition
-    fence: str
 
-    def evalsha_line(self, redis_url: str) -> str:
-        return _line(redis_url, ["EVALSHA", self.script.sha, str(len(self.keys)), *_texts(self.keys + self.args)])
+    def evalsha_line(self, redis_cli: list[str]) -> str:
+        """`redis_cli` are the words before the command (see service/store/by_hand.py)."""
+        call = ["EVALSHA", self.script.sha, str(len(self.keys)), *_texts(self.keys + self.args)]
+        return shlex.join([*redis_cli, *call])
 
-    def debugger_line(self, redis_url: str, folder: Path) -> str:
+    def debugger_line(self, redis_cli: list[str], folder: Path) -> str:
         """For redis-cli's Lua debugger, which runs a flattened file on a fork of the data and keeps no change."""
         file = str(folder / f"{self.script.name}.lua")
-        return _line(redis_url, ["--ldb", "--eval", file, *_texts(self.keys), ",", *_texts(self.args)])
+        return shlex.join([*redis_cli, "--ldb", "--eval", file, *_texts(self.keys), ",", *_texts(self.args)])
 
 
 def invocation(
@@ -89,11 +102,11 @@ def invocation(
     name: str,
     words: Iterable[str],
     config: Config,
-    read_fence: Callable[[Partition], str] | None,
+    read: Callable[[Partition], Standing] | None,
 ) -> Invocation:
     """Make the call that `name` with these `field=value` words means.
 
-    `read_fence` asks Redis for a partition's fence; None puts a placeholder in its place. Raises EvalshaError.
+    `read` asks Redis for a partition's standing; None puts a placeholder in its place. Raises EvalshaError.
     """
     script = script_set.scripts.get(name)
     if script is None:
@@ -102,9 +115,11 @@ def invocation(
     keys = Keys(config.cluster_name)
     places = _places(script, keys, given)
     partition = places[0].partition
-    fence = read_fence(partition) if read_fence else f"{_OFFLINE_GENERATION}.{script_set.version}"
-    known = _known_values(keys, config, given.get("fence", [fence])[0], bool(places[0].request_id))
-    return Invocation(script, _keys(script, places), _args(script, given, known), partition, fence)
+    offline = Standing(f"{_OFFLINE_GENERATION}.{script_set.version}", "", "")
+    standing = read(partition) if read else offline
+    standing = standing._replace(fence=given.get("fence", [standing.fence])[0])
+    known = _known_values(keys, config, standing, bool(places[0].request_id))
+    return Invocation(script, _keys(script, places), _args(script, given, known), partition)
 
 
 def usage(script: LuaScript) -> str:
@@ -196,11 +211,14 @@ def _keys(script: LuaScript, places: list[Place]) -> tuple[bytes, ...]:
     return tuple(built)
 
 
-def _known_values(keys: Keys, config: Config, fence: str, has_request_id: bool) -> dict[str, str]:
-    """What a node fills in by itself."""
-    generation = fence.partition(".")[0]
+def _known_values(keys: Keys, config: Config, standing: Standing, has_request_id: bool) -> dict[str, str]:
+    """What a node fills in by itself, as far as Redis tells it."""
+    generation = standing.fence.partition(".")[0]
+    assignment, _, node = standing.duty.partition(" ")
+    told = {"cluster_id": standing.cluster_id, "assignment": assignment, "node": node}
     return {
-        "fence": fence,
+        **{name: value for name, value in told.items() if value},
+        "fence": standing.fence,
         "fingerprint": "redis-cli" if has_request_id else "",
         "keep_ms": str(config.outcome_keep_ms),
         "channel": keys.invalidate_channel.decode(),
@@ -249,7 +267,8 @@ def _misuse(script: LuaScript, what: str) -> EvalshaError:
 
 
 def _place_field(script: LuaScript) -> str:
-    return _PLACE_FIELD[script.name.partition(".")[0]]
+    is_whole = all(key.name in _PARTITION_KEYS for key in script.keys)
+    return "partition" if is_whole else _PLACE_FIELD[script.name.partition(".")[0]]
 
 
 def _has_outcome(script: LuaScript) -> bool:
@@ -270,18 +289,3 @@ def _is_json(text: str) -> bool:
 
 def _texts(values: Iterable[bytes]) -> list[str]:
     return [value.decode("utf-8", "surrogateescape") for value in values]
-
-
-def _line(redis_url: str, words: list[str]) -> str:
-    return shlex.join(["redis-cli", *_server(redis_url), *words])
-
-
-def _server(redis_url: str) -> list[str]:
-    """How redis-cli reaches it. A password stays out of the line, and so out of the shell's history."""
-    parts = urlsplit(redis_url)
-    if parts.scheme == "unix":
-        return ["-s", parts.path]
-    user_and_host = parts.netloc.rpartition("@")
-    user = user_and_host[0].partition(":")[0]
-    host = f"{user}@{user_and_host[2]}" if user else user_and_host[2]
-    return ["-u", parts._replace(netloc=host, query="", fragment="").geturl()]

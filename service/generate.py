@@ -6,14 +6,12 @@ service/config.py     -> docs/reference/configuration.md
 HTTP endpoint table   -> docs/api_spec.yaml
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from service.config import SETTINGS
-from service.http.app import OPERATIONS
-from service.http.openapi import document
-from service.http.pages import PAGES
 from service.store.bundle import ScriptSet, shipped, sources_dir
 from service.store.registry import ErrorEntry, read
 
@@ -110,24 +108,30 @@ def configuration_page() -> str:
 
 
 def api_document() -> str:
+    # Not before the error classes are made, which everything in service/http imports: a new code must be makeable.
+    from service.http.app import OPERATIONS  # noqa: PLC0415
+    from service.http.openapi import document  # noqa: PLC0415
+    from service.http.pages import PAGES  # noqa: PLC0415
+
     text = yaml.safe_dump(document(OPERATIONS, PAGES), sort_keys=False, width=120, allow_unicode=True)
     return f"# Made from service/http by `make generate`; served as JSON at /openapi.json.\n{text}"
 
 
-def generated() -> dict[Path, str]:
-    """Every generated file and what it must contain now."""
+def makers() -> dict[Path, Callable[[], str]]:
+    """Every generated file and what makes it, in the order in which they are needed."""
     entries = read(sources_dir() / "errors.toml")
     return {
-        ROOT / "service/error_registry.py": error_classes(entries),
-        ROOT / "docs/reference/errors.md": errors_page(entries),
-        ROOT / "docs/reference/scripts.md": scripts_page(shipped()),
-        ROOT / "docs/reference/configuration.md": configuration_page(),
-        ROOT / "docs/api_spec.yaml": api_document(),
+        ROOT / "service/error_registry.py": lambda: error_classes(entries),
+        ROOT / "docs/reference/errors.md": lambda: errors_page(entries),
+        ROOT / "docs/reference/scripts.md": lambda: scripts_page(shipped()),
+        ROOT / "docs/reference/configuration.md": configuration_page,
+        ROOT / "docs/api_spec.yaml": api_document,
     }
 
 
 def main() -> None:
-    for path, text in generated().items():
+    for path, make in makers().items():
+        text = make()
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -8,19 +8,27 @@ from zlib import crc32
 
 PARTITIONS = 64
 
+COUNTER_BITS = 36
+"""Tokens and versions are generation * 2^36 + a counter of the partition (design: token)."""
+GENERATION_MAX = 2 ** (53 - COUNTER_BITS) - 1
+"""Beyond it they would not be integers that every JSON reader holds exactly."""
+
 
 class Partition:
     """One slice of the keyspace, with the keys every name in it shares."""
 
     __slots__ = (
         "cache",
+        "cluster",
         "delayed",
+        "duty",
         "fence",
         "inflight",
         "lock",
         "messages",
         "number",
         "outcome",
+        "quarantine",
         "reader_holds",
         "readers",
         "ready",
@@ -34,6 +42,9 @@ class Partition:
         self.fence = prefix + b"fence"
         self.tokens = prefix + b"tokens"
         self.versions = prefix + b"versions"
+        self.quarantine = prefix + b"quarantine"
+        self.cluster = prefix + b"cluster"
+        self.duty = prefix + b"duty"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
         self.readers = prefix + b"readers:"

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Mapping
 from typing import TextIO
-from urllib.parse import urlsplit
 
 from service.config import Config
 
@@ -85,15 +84,6 @@ def wants_colour(choice: str, stream: TextIO, env: Mapping[str, str]) -> bool:
     if choice != "auto":
         return choice == "always"
     return stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user_and_host = f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"
-    return parts._replace(netloc=user_and_host).geturl()
 
 
 def _speaker_colour(speaker: str) -> str:

@@ -15,8 +15,11 @@ from prometheus_client import start_http_server
 from service import background, logs
 from service.cache import Caches, NearCache
 from service.config import Config, ConfigError
-from service.decisions.generation import Generation
+from service.decisions.authority import Authority
 from service.decisions.member import Member
+from service.decisions.node.fence import Fence
+from service.duties import Round
+from service.duties.quarantine import LiftQuarantine
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -26,10 +29,10 @@ from service.lock import Locks
 from service.queue import Queues
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
-from service.store.link import Link
+from service.store.primaries import primaries_of
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
-from service.store.wakeups import Wakeups
+from service.store.wakeups import EVERY, Wakeups
 
 log = logging.getLogger("simpul.node")
 
@@ -39,17 +42,20 @@ LAG_EVERY_S = 0.1
 
 def assemble(config: Config) -> Context:
     keys = Keys(config.cluster_name)
-    script_set = shipped()
-    generation = Generation(keys, script_set, Path(config.data_dir), config.cluster_name)
+    member = Member(config)
+    fence = Fence(member.machine)
+    authority = Authority(config, member, fence, keys, shipped())
     timeout_s = config.store_timeout_ms / 1000
-    link = Link(
+    primaries = primaries_of(
         config.redis_url,
+        keys=keys,
         client_name=f"simpul-{config.node_id}",
         in_flight_max=config.store_in_flight_max,
         timeout_s=timeout_s,
-        gate=generation,
+        gate=fence,
     )
-    scripts = Scripts(link, script_set, generation)
+    scripts = Scripts(primaries, fence)
+    authority.connect(primaries, scripts)
     wakeups = Wakeups()
     near = NearCache(entries_max=config.near_entries_max, bytes_max=config.near_bytes_max)
     keep_ms = config.outcome_keep_ms
@@ -60,27 +66,43 @@ def assemble(config: Config) -> Context:
         wakeups.wake_all()
 
     subscriber = Subscriber(
-        config.redis_url,
+        primaries.heard_at,
         client_name=f"simpul-{config.node_id}-sub",
         timeout_s=timeout_s,
         on_up=heard_again,
         on_down=near.turn_off,
     )
-    subscriber.hear(keys.wake_channel, wakeups.wake)
+    primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
+    duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
+
+    def heard_wake(key: bytes) -> None:
+        wakeups.wake(key)
+        if key.startswith(EVERY):
+            duties.look()
+
+    subscriber.hear(keys.wake_channel, heard_wake)
     subscriber.hear(keys.invalidate_channel, caches.heard)
-    generation.on_change(near.clear)
-    generation.on_change(wakeups.wake_all)
+    fence.on_generation(near.clear)
+    fence.on_generation(wakeups.wake_all)
     return Context(
         config=config,
-        generation=generation,
-        member=Member(config),
-        link=link,
+        authority=authority,
+        duties=duties,
+        primaries=primaries,
         subscriber=subscriber,
         scripts=scripts,
         wakeups=wakeups,
         near=near,
-        locks=Locks(scripts, keys, wakeups, outcome_keep_ms=keep_ms),
-        queues=Queues(scripts, keys, outcome_keep_ms=keep_ms),
+        locks=Locks(
+            scripts,
+            keys,
+            wakeups,
+            delegation=authority.delegation,
+            leases=authority.leases,
+            witnesses=authority.witnesses,
+            outcome_keep_ms=keep_ms,
+        ),
+        queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
         caches=caches,
     )
 
@@ -88,17 +110,19 @@ def assemble(config: Config) -> Context:
 def application(context: Context) -> Application:
     @asynccontextmanager
     async def lifetime() -> AsyncIterator[None]:
-        context.link.start()
+        context.primaries.start()
         context.subscriber.start()
-        context.member.start()
+        context.authority.start()
+        context.duties.start()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
         finally:
             await background.stop(lag)
-            await context.member.stop()
+            await context.duties.stop()
+            await context.authority.stop()
             await context.subscriber.stop()
-            await context.link.stop()
+            await context.primaries.stop()
 
     return Application(context, lifetime)
 

@@ -22,6 +22,8 @@ from typing import Any
 from service import child, config, embedded, logs
 from service.child import Child
 from service.embedded import EmbeddedError, EmbeddedValkey
+from service.error_registry import ClusterForeign
+from service.redis_url import without_password
 
 log = logging.getLogger("simpul.up")
 
@@ -29,9 +31,14 @@ NODES_MAX = 9
 READY_S = 30.0
 NODE_STOP_GRACE_S = 8.0
 URL_FILE = "redis-url"
+NODE_FILE = "node-url"
 _PROBE_EVERY_S = 0.02
 _SHOWN_LINES = 8
-_ANSWER_BYTES_MAX = 64 * 1024
+_OK = 200
+_NOT_OURS = (
+    "waiting %g s for somebody to decide: this Redis holds the data of the cluster %s. If that one is gone for good, "
+    "take its data over: simpul adopt %s --quarantine-ms N --url %s"
+)
 _SOURCE = str(Path(__file__).resolve().parent.parent)
 
 
@@ -110,11 +117,12 @@ class Cluster:
         redis_url = self._options.redis_url
         if redis_url is None:
             redis_url = await self._start_valkey()
-        _write_url(self._options.data, redis_url)
         numbers = range(1, self._options.nodes + 1)
-        await asyncio.gather(*(self._start_node(number, redis_url) for number in numbers))
         urls = [_node_url(self._options, self._host, number) for number in numbers]
-        await _until_ready(urls)
+        _remember(self._options.data / URL_FILE, redis_url)
+        _remember(self._options.data / NODE_FILE, urls[0])
+        await asyncio.gather(*(self._start_node(number, redis_url) for number in numbers))
+        await _until_ready(urls, owns_redis=self._valkey is not None)
         self._print(_what_next(self._options, urls, redis_url, perf_counter() - self._started))
 
     async def _start_valkey(self) -> str:
@@ -169,7 +177,8 @@ class Cluster:
         await asyncio.gather(*(node.stop(NODE_STOP_GRACE_S) for node in self._nodes))
         if self._valkey is not None:
             await self._valkey.stop()
-        (self._options.data / URL_FILE).unlink(missing_ok=True)
+        for name in (URL_FILE, NODE_FILE):
+            (self._options.data / name).unlink(missing_ok=True)
         log.info("stopped, data is kept in %s", self._options.data)
 
     def _children(self) -> list[Child]:
@@ -199,6 +208,8 @@ def _node_settings(options: Options, host: str, number: int, redis_url: str | No
         "PEERS": ",".join(_node_url(options, host, peer) for peer in numbers if peer != number),
         "QUORUM": "0",
         "REDIS_URL": redis_url or "",
+        # Nobody who starts a new version here wants the scripts of the old one.
+        "SIMPUL_SCRIPTS_AUTO": "1",
         # A Raft log belongs to its members' URLs: the same folder on other ports is another cluster of nodes.
         "SIMPUL_DATA": str(options.data / f"nodes-{options.nodes}-from-{options.port}" / f"n{number}"),
     }
@@ -209,13 +220,27 @@ def _node_url(options: Options, host: str, number: int) -> str:
     return f"http://{reached}:{options.port + number - 1}"
 
 
-async def _until_ready(urls: list[str]) -> None:
-    """Raises UpError, with each late node's own reason, when not all are ready in time."""
+async def _until_ready(urls: list[str], *, owns_redis: bool) -> None:
+    """Raises UpError, with each late node's own reason, when not all are ready in time.
+
+    With `owns_redis`, data that another cluster left in it is taken over. That cluster had this folder before us, with
+    other ports or another number of nodes, and the folder's lock says that it has ended.
+    """
     answers = dict.fromkeys(urls, "it does not answer")
+    seen: set[str] = set()
+    """Former clusters that were adopted, or reported."""
 
     async def one(url: str) -> None:
         while answers[url]:
-            answers[url] = await _not_ready_because(url)
+            status, body = await _ask(url, "GET /readyz")
+            answers[url] = "" if status == _OK else str(body.get("detail") or f"it answers with status {status}")
+            former = str(body.get("cluster_id")) if body.get("code") == ClusterForeign.code else ""
+            if former and former not in seen:
+                seen.add(former)
+                if not owns_redis:
+                    log.warning(_NOT_OURS, READY_S, former, former, url)
+                elif not await _adopt(url, former):
+                    seen.discard(former)
             if answers[url]:
                 await asyncio.sleep(_PROBE_EVERY_S)
 
@@ -227,31 +252,47 @@ async def _until_ready(urls: list[str]) -> None:
         raise UpError(f"not every node was ready within {READY_S:g} s, so all are stopped:{late}") from None
 
 
-async def _not_ready_because(url: str) -> str:
-    """Empty when /readyz answers 200. A bare request: importing an HTTP client takes longer than all of these."""
+async def _adopt(url: str, cluster_id: str) -> bool:
+    """Without quarantine: Valkey ended and began with all its data, so no lock is forgotten whose lease may run."""
+    status, body = await _ask(url, "POST /cluster/adopt", {"cluster_id": cluster_id, "quarantine_ms": 0})
+    if status != _OK:
+        log.info("the data of cluster %s is not adopted yet: %s", cluster_id, body.get("detail", status))
+        return False
+    log.info(
+        "adopted what Valkey holds of cluster %s, which ran in this folder before with other nodes; no quarantine, "
+        "for Valkey lost nothing",
+        cluster_id,
+    )
+    return True
+
+
+async def _ask(url: str, what: str, fields: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    """Status and fields of the answer; 0 and a `detail` when there is none. A bare request: importing an HTTP client
+    takes longer than all of these."""
     host, _, port = url.removeprefix("http://").rpartition(":")
+    body = b"" if fields is None else json.dumps(fields).encode()
+    head = f"{what} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
     try:
         reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         try:
-            writer.write(f"GET /readyz HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\r\n".encode())
-            answer = await reader.read(_ANSWER_BYTES_MAX)
+            writer.write(head.encode() + body)
+            answer = await reader.read()
         finally:
             writer.close()
     except OSError as error:
-        return f"it does not answer ({error.strerror})"
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if head.startswith(b"HTTP/1.1 200 "):
-        return ""
+        return 0, {"detail": f"it does not answer ({error.strerror})"}
+    status_line, _, rest = answer.partition(b"\r\n")
     try:
-        return str(json.loads(body)["detail"])
-    except (ValueError, TypeError, KeyError):
-        return head.partition(b"\r\n")[0].decode("latin-1") or "it closed the connection"
+        found = json.loads(rest.partition(b"\r\n\r\n")[2])
+        return int(status_line.split()[1]), found if isinstance(found, dict) else {}
+    except (ValueError, IndexError):
+        return 0, {"detail": status_line.decode("latin-1") or "it closed the connection"}
 
 
 def _what_next(options: Options, urls: list[str], redis_url: str, took_s: float) -> str:
     lock, publish, consume = (urls[at % len(urls)] for at in range(3))
     nodes = "  ".join(f"n{number} {url}" for number, url in enumerate(urls, 1))
-    redis = logs.without_password(redis_url)
+    redis = without_password(redis_url)
     return (
         f"\nSimpul is ready after {took_s:.1f} s: {nodes}\n"
         f"Redis is {redis}, data is kept in {options.data}. Try, in another terminal:\n\n"
@@ -315,8 +356,7 @@ def _folder_lock(data: Path) -> Iterator[None]:
         yield
 
 
-def _write_url(data: Path, redis_url: str) -> None:
-    """So that `simpul evalsha` finds the Redis of the cluster that runs here. It may hold a password."""
-    path = data / URL_FILE
+def _remember(path: Path, text: str) -> None:
+    """So that other commands find the cluster that runs here. The address of a Redis may hold a password."""
     path.touch(mode=0o600)
-    path.write_text(redis_url + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ Nothing here outlives its test: every server and node is a child that is stopped
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,9 +30,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, below those that the kernel gives to outgoing connections.
+
+    One of those may be taken between the probe and the start of its server, and again while the server is restarted.
+    """
+    while True:
+        # Not the shared generator: hypothesis seeds it, and then all workers of a run would draw the same ports.
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(condition: Callable[[], Value], what: str, deadline_s: float = DEADLINE_S) -> Value:
@@ -92,15 +103,13 @@ class RedisServer:
         self.binary = server_binaries()[flavour]
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
+        self.folder = folder
         self._options = options
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str, wait: bool = True) -> "RedisServer":
-        self._folder.mkdir(parents=True, exist_ok=True)
-        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-        command += ["--save", "", "--logfile", str(self._folder / "server.log"), *self._options, *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.process = subprocess.Popen(self.command(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if not wait:
             return self
         client = self.client()
@@ -109,6 +118,10 @@ class RedisServer:
         finally:
             client.close()
         return self
+
+    def command(self, *options: str) -> list[str]:
+        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        return [*command, "--save", "", "--logfile", str(self.folder / "server.log"), *self._options, *options]
 
     def client(self) -> "redis.Redis":
         return redis.Redis(host="127.0.0.1", port=self.port, protocol=2)
@@ -172,7 +185,7 @@ def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str
 class NodeProcess:
     """One real node."""
 
-    command: tuple[str, ...] = (sys.executable, "-W", "error", "-m", "service.cli", "node")
+    command: tuple[str, ...] = (sys.executable, "-P", "-W", "error", "-m", "service.cli", "node")
 
     def __init__(self, folder: Path, redis_url: str, **env: str) -> None:
         self.name = env.get("NODE_ID", "n1")
@@ -180,7 +193,7 @@ class NodeProcess:
         self.url = env.get("SELF_URL", f"http://127.0.0.1:{self.port}")
         self.log = folder / f"{env.get('NODE_ID', 'n1')}.log"
         folder.mkdir(parents=True, exist_ok=True)
-        self._env = {
+        self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SIMPUL_")},
             "HTTP_PORT": str(self.port),
             "REDIS_URL": redis_url,
@@ -190,16 +203,26 @@ class NodeProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
+    def install(self, sources: Path) -> None:
+        """From the next start on it is the program of this source tree."""
+        self.env["PYTHONPATH"] = str(sources)
+
     def spawn(self) -> None:
         """Start it without waiting for anything."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, env=self._env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, env=self.env, stdout=log, stderr=log)
 
     def start(self, *, ready: bool = True) -> "NodeProcess":
         self.spawn()
-        path = "/readyz" if ready else "/livez"
-        wait_until(lambda: self._is(path), f"{path} of {self.url}; see {self.log}: {self.log.read_text()[-2000:]}")
+        self.wait_for("/readyz" if ready else "/livez")
         return self
+
+    def wait_for(self, path: str) -> None:
+        """Until GET `path` answers 200."""
+        try:
+            wait_until(lambda: self._is(path), f"{path} of {self.url}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.log}: {self.log.read_text()[-2000:]}") from None
 
     def _is(self, path: str) -> bool:
         assert self.process
@@ -248,8 +271,11 @@ def cluster(folder: Path, redis_url: str, nodes: int = 3, **env: str) -> Iterato
         for number, port in enumerate(ports, 1)
     ]
     try:
+        # All at once: what one node is ready for, a majority has decided.
         for node in made:
-            node.start()
+            node.spawn()
+        for node in made:
+            node.wait_for("/readyz")
         yield made
     finally:
         for node in made:

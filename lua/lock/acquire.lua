@@ -8,6 +8,7 @@
 --   4 lock: the hold, a string (see lib/hold)
 --   5 readers: owners of shared holds by end of lease, a sorted set
 --   6 reader_holds: token and lease of each shared hold, a hash
+--   7 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -17,9 +18,10 @@
 --   6 ttl_ms: lease, ms
 --   7 waits: 1 = a release shall wake the caller after a refusal, 0 = it does not wait
 -- Replies:
---   OK token ttl_ms: granted
+--   OK token ttl_ms [again]: granted; again = 1 when this is a repeat, whose lease began earlier
 --   LOCK_HELD mode count [owner token expires_in_ms]: refused, with up to 100 holders
 --   LOCK_HOLDERS_FULL: refused, 10000 shared holders
+--   LOCK_QUARANTINE left_ms: refused for so long, for a lease that Redis lost may still run
 --   LOCK_RELEASED token: this request id was granted the lock, and that grant has ended since
 -- Complexity: O(log h) with h shared holders; at most 100 ended leases are cleared away
 -- Retry: safe with the same request id
@@ -30,10 +32,7 @@
 -- The common case comes before the functions of the others, for in a script even a function unused costs time.
 do
   local lock, owner, ttl_ms = KEYS[4], ARGV[4], ARGV[6]
-  if ARGV[5] == "exclusive" and not first_outcome and redis.call("EXISTS", lock) == 0 then
-    if counter_is_lost then
-      return { FENCE_MISSING }
-    end
+  if ARGV[5] == "exclusive" and not first_outcome and not counter_is_lost and redis.call("EXISTS", lock) == 0 then
     local token = redis.call("INCR", KEYS[3])
     redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
     return keep_outcome({ OK, token, tonumber(ttl_ms) })
@@ -42,12 +41,15 @@ end
 
 --- @include lib/own_hold
 --- @include lib/holders
---- @include lib/last_reader
+--- @include lib/lift
+--- @include lib/quarantine
+--- @include lib/shared_hold
 local lock, readers, reader_holds, owner, mode, ttl_ms = KEYS[4], KEYS[5], KEYS[6], ARGV[4], ARGV[5], ARGV[6]
 local hold = redis.call("GET", lock)
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
   if own_hold(lock, readers, reader_holds, owner) == token then
+    first_outcome[4] = 1
     return first_outcome
   end
   return { LOCK_RELEASED, token }
@@ -79,7 +81,15 @@ if blocked then
   return describe_holders(LOCK_HELD, lock, readers, reader_holds)
 end
 if counter_is_lost then
-  return { FENCE_MISSING }
+  local left_ms, set_aside = quarantine_left(KEYS[7])
+  if not left_ms then
+    return { FENCE_MISSING }
+  end
+  if left_ms > 0 then
+    return { LOCK_QUARANTINE, left_ms }
+  end
+  -- Over: whoever touches it first ends it, the owner's duty or, as here, a request.
+  lift_quarantine(KEYS[3], KEYS[7], set_aside)
 end
 
 local token = redis.call("INCR", KEYS[3])
@@ -87,16 +97,6 @@ if mode == "exclusive" then
   redis.call("UNLINK", readers, reader_holds)
   redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
 else
-  local ended = redis.call("ZRANGEBYSCORE", readers, "-inf", now_ms, "LIMIT", 0, 100)
-  for _, gone in ipairs(ended) do
-    redis.call("ZREM", readers, gone)
-    redis.call("HDEL", reader_holds, gone)
-  end
-  if not hold then
-    redis.call("SET", lock, "s0 0 0 ")
-  end
-  redis.call("HSET", reader_holds, owner, string.format("%.0f %s", token, ttl_ms))
-  redis.call("ZADD", readers, now_ms + ttl_ms, owner)
-  end_with_last_reader(lock, readers, reader_holds)
+  hold_shared(lock, readers, reader_holds, owner, string.format("%.0f", token), ttl_ms, now_ms)
 end
 return keep_outcome({ OK, token, tonumber(ttl_ms) })

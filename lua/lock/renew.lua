@@ -6,6 +6,7 @@
 --   3 lock: the hold, a string (see lib/hold)
 --   4 readers: owners of shared holds by end of lease, a sorted set
 --   5 reader_holds: token and lease of each shared hold, a hash
+--   6 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -14,26 +15,41 @@
 --   5 token: of the hold
 --   6 ttl_ms: new lease, ms; empty = as long as granted or renewed last
 -- Replies:
---   OK ttl_ms: the lease runs for ttl_ms from now
+--   OK ttl_ms mode [mark]: the lease runs for ttl_ms from now; mark = 1 when this is a repeat, and it began earlier,
+--     2 when the lease is shorter than before
 --   LOCK_LOST: this owner has no hold with this token
+--   LOCK_QUARANTINE left_ms: Redis lost data and may show a hold that has ended, or none that runs: see lock.reattach
 -- Complexity: O(log h) with h shared holders
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
 --- @include lib/own_hold
 --- @include lib/last_reader
+--- @include lib/quarantine
 local lock, readers, reader_holds, owner, token, ttl_ms = KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6]
+-- What Redis still has of an older generation is no proof either: it may be a copy from before the lease was shortened.
+if tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736 then
+  local left_ms = quarantine_left(KEYS[6]) or 0
+  if left_ms > 0 then
+    return { LOCK_QUARANTINE, left_ms }
+  end
+end
 local held_token, held_ttl_ms, is_exclusive, is_waited, now_ms = own_hold(lock, readers, reader_holds, owner)
 if held_token ~= token then
   return { LOCK_LOST }
 end
 -- Only now: a repeat must not call a lease renewed that has ended since.
 if first_outcome then
+  first_outcome[4] = 1
   return first_outcome
 end
 
 if ttl_ms == "" then
   ttl_ms = held_ttl_ms
+end
+local reply = { OK, tonumber(ttl_ms), is_exclusive and "exclusive" or "shared" }
+if reply[2] < tonumber(held_ttl_ms) then
+  reply[4] = 2
 end
 if not is_exclusive then
   redis.call("HSET", reader_holds, owner, token .. " " .. ttl_ms)
@@ -45,4 +61,4 @@ else
   local marked = is_waited and " 1 " or " 0 "
   redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. marked .. owner, "PX", ttl_ms)
 end
-return keep_outcome({ OK, tonumber(ttl_ms) })
+return keep_outcome(reply)

@@ -19,7 +19,7 @@ from service.store.scripts import Scripts, declare
 _ONCE = "fence fingerprint keep_ms"
 PUT = declare("cache.put", keys="fence outcome versions entry", args=f"{_ONCE} value ttl_ms if_version channel")
 GET = declare("cache.get", keys="fence entry", args="fence")
-INVALIDATE = declare("cache.invalidate", keys="fence outcome versions entry", args=f"{_ONCE} channel")
+INVALIDATE = declare("cache.invalidate", keys="fence outcome versions entry+", args=f"{_ONCE} channel")
 
 _FOR_EVER_MS = 0
 

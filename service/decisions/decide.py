@@ -4,6 +4,7 @@ what became of it or the caller's time is up."""
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable
@@ -12,8 +13,8 @@ from typing import Any
 import msgspec
 
 from service import background
-from service.decisions import commands
-from service.decisions.commands import Command, Outcome, Request
+from service.decisions.replicated import commands
+from service.decisions.replicated.commands import Command, Outcome, Request
 from service.error_registry import DecisionUnknown, NotCommitted, RaftMessageInvalid
 from service.errors import SimpulError
 from service.raft.connection import Connection, Unreachable
@@ -56,7 +57,7 @@ class Decisions:
 
         Raises NotCommitted (certainly without effect), DecisionUnknown, or the refusal of the command itself.
         """
-        data = commands.encode(Request(request_id or uuid.uuid4().hex, command))
+        data = commands.encode(Request(request_id or uuid.uuid4().hex, command, int(time.time() * 1000)))
         if len(data) > REQUEST_BYTES_MAX:
             raise NotCommitted(reason=f"it has {len(data)} bytes and the limit is {REQUEST_BYTES_MAX}")
         try:

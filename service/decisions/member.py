@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from service import background
 from service.config import Config
-from service.decisions.commands import FoundCluster, RegisterNode
 from service.decisions.decide import Decisions
-from service.decisions.machine import DecisionMachine
+from service.decisions.replicated.commands import FoundCluster, RegisterNode
+from service.decisions.replicated.machine import DecisionMachine
 from service.error_registry import DecisionUnknown, NotCommitted, RaftDiskReplaced
 from service.raft.admission import Admission
 from service.raft.chronicle import Chronicle
@@ -57,6 +57,8 @@ class Member:
         if loaded.stored.snapshot is not None:
             self.machine.restore(loaded.stored.snapshot.data)
         self.identity = loaded.identity
+        self.is_first_life = loaded.identity.disk == identity.disk
+        """The disk was empty: no earlier life of this node used it."""
         tick_s = config.heartbeat_ms / 1000 / HEARTBEAT_TICKS
         self.writer = Writer(storage, self._disk_failed)
         self.chronicle = Chronicle(config.self_url, round(tick_s * 1000), self.name_of)

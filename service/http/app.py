@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.error_registry import MethodNotAllowed, NotFound
 from service.errors import SimpulError
-from service.http import cache, cluster, lock, queue, raft
+from service.http import cache, cluster, lock, queue, raft, scripts
 from service.http.context import Context
 from service.http.hot import HotEndpoint, unforeseen
 from service.http.openapi import document
 from service.http.pages import PAGES, refuse, routes
 
-OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS, *cluster.OPERATIONS)
+OPERATIONS = (*lock.OPERATIONS, *queue.OPERATIONS, *cache.OPERATIONS, *cluster.OPERATIONS, *scripts.OPERATIONS)
 
 Lifetime = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -30,7 +30,7 @@ class Application(Starlette):
     def __init__(self, context: Context, lifetime: Lifetime) -> None:
         self.hot = {operation.path: HotEndpoint(operation, context) for operation in OPERATIONS}
 
-        self.between_nodes = raft.endpoints(context.member)
+        self.between_nodes = raft.endpoints(context.authority)
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:

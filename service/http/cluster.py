@@ -4,15 +4,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from service.decisions.commands import CLUSTER_SETTINGS, ChangeSetting, ReplaceDisk
+from service.decisions import inspection
+from service.decisions.inspection import PartitionsView, RedisView
+from service.decisions.replicated.commands import CLUSTER_SETTINGS, AdoptData, ChangeSetting, ReplaceDisk
 from service.error_registry import DecisionUnknown, DiskNotRegistered, NotCommitted
 from service.http.context import Context
 from service.http.operation import Operation
-from service.limits import INTEGER_MAX, NAME_BYTES_MAX
+from service.limits import INTEGER_MAX, LEASE_MS_MAX, NAME_BYTES_MAX
 
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES_MAX, pattern="^[!-~]+$")]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_SettingName = Literal["snapshot_entries", "outcomes_kept"]
+_SettingName = Literal["snapshot_entries", "outcomes_kept", "quarantine", "delegation_ms", "owner_silent_ms"]
 _DECISION_ERRORS = (NotCommitted, DecisionUnknown)
 
 
@@ -43,18 +45,61 @@ class DiskReplaced(msgspec.Struct):
     url: str
 
 
+class AdoptRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """`quarantine_ms`: how long a lease that the other cluster granted may still run; 0 if its Redis lost nothing."""
+
+    cluster_id: Short
+    quarantine_ms: Annotated[int, msgspec.Meta(ge=0, le=LEASE_MS_MAX)]
+    request_id: RequestId | None = None
+
+
+class Adopted(msgspec.Struct):
+    ok: Literal[True]
+    cluster_id: str
+
+
 class ClusterNode(msgspec.Struct):
+    """One node; what only the leader hears is null while there is none."""
+
     name: str
     disk: str
+    heard_ms: int | None
+    """Since the leader had its last report."""
+    generation: int | None
+    """The one it works with."""
+    shipped: str | None
+    """Script set of its installation."""
+    lease_cover_ms: int
+    """The longest lease it may grant without announcing it."""
+    partitions: list[int]
+    """Whose duties it does."""
+
+
+class GenerationLine(msgspec.Struct):
+    number: int
+    why: str
+    at_ms: int
 
 
 class ClusterState(msgspec.Struct):
     """As this node has it applied; `settings` shows every cluster setting, decided or default."""
 
     cluster_id: str
+    leader: str | None
+    term: int
+    generation: int
+    generations: list[GenerationLine]
+    """The latest ones and why they began, newest first."""
+    script_set: str
     nodes: dict[str, ClusterNode]
+    assignment: int
+    """Number of the decision that gave the partitions their owners."""
+    redis: dict[str, RedisView | None]
+    """By address; null for one that is not connected."""
+    partitions: PartitionsView
     settings: dict[str, int]
     applied_index: int
+    warnings: list[str]
 
 
 async def _change(context: Context, request: SettingRequest) -> SettingChanged:
@@ -68,11 +113,53 @@ async def _replace_disk(context: Context, request: ReplaceDiskRequest) -> DiskRe
     return DiskReplaced(True, result["url"])
 
 
-def state_of(context: Context) -> ClusterState:
-    machine = context.member.machine
-    nodes = {url: ClusterNode(node.name, node.disk) for url, node in machine.state.nodes.items()}
-    settings = {name: machine.setting(name) for name in CLUSTER_SETTINGS}
-    return ClusterState(machine.state.cluster_id, nodes, settings, context.member.runner.applied)
+async def _adopt(context: Context, request: AdoptRequest) -> Adopted:
+    command = AdoptData(request.cluster_id, request.quarantine_ms)
+    result = await context.member.decisions.propose(command, request.request_id)
+    return Adopted(True, result["cluster_id"])
+
+
+async def state_of(context: Context) -> ClusterState:
+    authority, machine, runner = context.authority, context.member.machine, context.member.runner
+    shown = await inspection.partitions(context.primaries, authority.fence)
+    servers = await inspection.redis(context.primaries, machine)
+    state = machine.state
+    return ClusterState(
+        cluster_id=state.cluster_id,
+        leader=runner.soft_state.leader,
+        term=runner.soft_state.term,
+        generation=state.generation,
+        generations=[GenerationLine(one.number, one.why, one.at_ms) for one in reversed(state.generations)],
+        script_set=state.script_set,
+        nodes=await _nodes(context),
+        assignment=state.assignment,
+        redis=servers,
+        partitions=shown,
+        settings={name: machine.setting(name) for name in CLUSTER_SETTINGS},
+        applied_index=runner.applied,
+        warnings=inspection.warnings(servers, machine, shown),
+    )
+
+
+async def _nodes(context: Context) -> dict[str, ClusterNode]:
+    state = context.member.machine.state
+    try:
+        heard = await context.authority.asking.nodes()
+    except NotCommitted:
+        heard = {}  # no leader: shown as not heard
+    nodes = {}
+    for url, node in state.nodes.items():
+        view = heard.get(url)
+        nodes[url] = ClusterNode(
+            name=node.name,
+            disk=node.disk,
+            heard_ms=view.heard_ms if view else None,
+            generation=view.generation if view else None,
+            shipped=view.shipped if view else None,
+            lease_cover_ms=state.cover(url).lease_ms,
+            partitions=[number for number, owner in enumerate(state.owners) if owner == url],
+        )
+    return nodes
 
 
 OPERATIONS = (
@@ -84,6 +171,15 @@ OPERATIONS = (
         errors=_DECISION_ERRORS,
         bind=lambda context: lambda request, _: _change(context, request),
         examples=({"name": "snapshot_entries", "value": 4096},),
+    ),
+    Operation(
+        path="/cluster/adopt",
+        summary="Take over what Redis holds of another cluster, which is gone for good.",
+        request=AdoptRequest,
+        replies=(Adopted,),
+        errors=_DECISION_ERRORS,
+        bind=lambda context: lambda request, _: _adopt(context, request),
+        examples=({"cluster_id": "6f1c2a9b0d4e4a52b7f3c1d2e3f40516", "quarantine_ms": 60000},),
     ),
     Operation(
         path="/cluster/replace-disk",

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from service.cache import Caches, NearCache
 from service.config import Config
-from service.decisions.generation import Generation
+from service.decisions.authority import Authority
 from service.decisions.member import Member
+from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
 from service.queue import Queues
-from service.store.link import Link
+from service.store.primaries import Primaries
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
 from service.store.wakeups import Wakeups
@@ -29,9 +30,9 @@ class Traffic:
 @dataclass(frozen=True, slots=True)
 class Context:
     config: Config
-    generation: Generation
-    member: Member
-    link: Link
+    authority: Authority
+    duties: Round
+    primaries: Primaries
     subscriber: Subscriber
     scripts: Scripts
     wakeups: Wakeups
@@ -40,3 +41,7 @@ class Context:
     queues: Queues
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def member(self) -> Member:
+        return self.authority.member

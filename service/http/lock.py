@@ -1,12 +1,15 @@
 """Lock operations of the API."""
 
 from service.error_registry import (
+    LeaseNotCovered,
     LockHeld,
     LockHoldersFull,
     LockLost,
     LockNotHeld,
+    LockQuarantine,
     LockReleased,
     LockWaitersFull,
+    NoDelegation,
     NodeStopping,
     TokenStale,
 )
@@ -19,7 +22,16 @@ OPERATIONS = (
         summary="Acquire a lease on a resource, waiting up to `timeout` seconds.",
         request=AcquireRequest,
         replies=(Granted,),
-        errors=(LockHeld, LockReleased, LockHoldersFull, LockWaitersFull, NodeStopping),
+        errors=(
+            LockHeld,
+            LockQuarantine,
+            LockReleased,
+            LockHoldersFull,
+            LockWaitersFull,
+            NoDelegation,
+            LeaseNotCovered,
+            NodeStopping,
+        ),
         bind=lambda context: context.locks.acquire,
         refusal={"granted": False},
         examples=({"resource": "r1", "owner": "alice", "mode": "exclusive", "timeout": 2},),
@@ -39,7 +51,7 @@ OPERATIONS = (
         summary="Set the time that is left of a lease.",
         request=RenewRequest,
         replies=(Renewed,),
-        errors=(LockLost,),
+        errors=(LockLost, NoDelegation, LeaseNotCovered),
         bind=lambda context: lambda request, _: context.locks.renew(request),
         refusal={"renewed": False},
         examples=({"resource": "r1", "owner": "alice", "token": 68719476737, "ttl_ms": 30000},),

@@ -43,10 +43,21 @@ class NodeCollector(Collector):
         context = self._context
         for name, about, value in (
             ("simpul_requests_in_flight", "Requests being answered.", context.traffic.in_flight),
-            ("simpul_store_in_flight", "Script calls waiting for Redis.", context.link.in_flight),
-            ("simpul_store_up", "1 while Redis carries traffic.", int(context.link.is_up)),
+            ("simpul_store_in_flight", "Script calls waiting for Redis.", context.primaries.in_flight),
+            ("simpul_store_up", "1 while every partition's primary carries traffic.", int(context.primaries.is_up)),
             ("simpul_subscription_up", "1 while invalidations and wake-ups are heard.", int(context.subscriber.is_up)),
-            ("simpul_generation", "Generation this node works with.", context.generation.number),
+            ("simpul_generation", "Generation this node works with.", context.authority.fence.generation),
+            (
+                "simpul_delegation_left_seconds",
+                "How long this node may grant locks yet without a leader.",
+                context.authority.delegation.left_s(),
+            ),
+            (
+                "simpul_quarantine_left_seconds",
+                "How long no lock is granted after a loss of data; 0 on all nodes but the leader.",
+                context.authority.office.quarantine_left_s(),
+            ),
+            ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
             ("simpul_lock_waiters", "Requests parked on this node.", context.wakeups.parked),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
@@ -56,7 +67,7 @@ class NodeCollector(Collector):
     def _counters(self) -> Iterator[Metric]:
         near = self._context.near
         for name, about, value in (
-            ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.link.connects),
+            ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
             ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),

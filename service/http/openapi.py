@@ -9,6 +9,7 @@ from service import __version__
 from service.error_registry import (
     BodyNotJson,
     BodyTooLarge,
+    ClusterForeign,
     FenceMissing,
     FenceStale,
     FieldInvalid,
@@ -17,12 +18,15 @@ from service.error_registry import (
     InternalError,
     OutcomeUnknown,
     RequestIdReused,
+    ScriptAbsent,
     StoreBusy,
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
+    StoreUnblessed,
+    StoreUnsettled,
 )
 from service.errors import SimpulError
 from service.http.operation import Operation
@@ -36,7 +40,11 @@ _STORE_ERRORS = (
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
+    StoreUnsettled,
     StoreRefused,
+    StoreUnblessed,
+    ClusterForeign,
+    ScriptAbsent,
     FenceMissing,
     FenceStale,
     OutcomeUnknown,

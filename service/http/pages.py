@@ -16,19 +16,23 @@ from service.decisions import leadership
 from service.decisions.leadership import Leadership
 from service.error_registry import (
     BY_CODE,
-    FenceStale,
+    ClusterForeign,
     FieldInvalid,
+    NoDelegation,
     NotCommitted,
     NotFound,
     PathNotUnicode,
+    ScriptSetUnknown,
     StoreUnavailable,
+    StoreUnblessed,
 )
 from service.errors import SimpulError
-from service.http import cluster
+from service.http import cluster, scripts
 from service.http.cluster import ClusterState
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.problem import problem
+from service.http.scripts import ScriptSetPage, ScriptsPage
 from service.lock import LockState
 from service.queue import TopicState
 
@@ -42,17 +46,6 @@ class Ready(msgspec.Struct):
     ready: Literal[True]
     node: str
     redis: str
-
-
-class ScriptLine(msgspec.Struct):
-    sha: str
-    summary: str
-
-
-class ScriptsPage(msgspec.Struct):
-    version: str
-    fence: str
-    scripts: dict[str, ScriptLine]
 
 
 class RaftState(Leadership):
@@ -96,27 +89,22 @@ async def _health(context: Context, _: Request) -> Health:
 
 
 async def _ready(context: Context, _: Request) -> Ready:
-    if not context.link.is_up:
-        raise context.link.refusal
-    superseded_by = context.generation.superseded_by
-    if superseded_by is not None:
-        raise FenceStale(seen=superseded_by.decode(), fence=context.generation.fence.decode())
+    primaries = context.primaries
+    if not primaries.serves:
+        raise primaries.refusal
     if not context.subscriber.is_up:
-        raise StoreUnavailable(address=context.link.address, reason="the subscription is not up yet")
-    return Ready(True, context.config.node_id, str(context.link.incarnation))
-
-
-async def _scripts(context: Context, _: Request) -> ScriptsPage:
-    script_set = context.scripts.script_set
-    lines = {name: ScriptLine(script.sha, script.summary) for name, script in script_set.scripts.items()}
-    return ScriptsPage(script_set.version, context.generation.fence.decode(), lines)
+        raise StoreUnavailable(address=primaries.address, reason="the subscription is not up yet")
+    if context.authority.delegation.is_awaited:
+        context.authority.delegation.check()
+    answering = ", ".join(str(link.incarnation) for link in primaries.links if link.is_up)
+    return Ready(True, context.config.node_id, answering)
 
 
 async def _raft_state(context: Context, _: Request) -> RaftState:
     return RaftState(
         **msgspec.structs.asdict(leadership.of(context.member, asyncio.get_running_loop().time())),
-        generation=context.generation.number,
-        script_set=context.scripts.script_set.version,
+        generation=context.authority.fence.generation,
+        script_set=context.authority.fence.script_set,
     )
 
 
@@ -126,7 +114,7 @@ async def _cluster(context: Context, request: Request) -> ClusterState:
         raise FieldInvalid(field="consistency", reason="must be local or strong")
     if consistency == "strong":
         await context.member.decisions.confirm_read()
-    return cluster.state_of(context)
+    return await cluster.state_of(context)
 
 
 async def _explain(_: Context, request: Request) -> Explanation:
@@ -141,9 +129,16 @@ PAGES = (
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page("/health", "The node answers; says nothing about Redis.", Health, _health),
     Page("/livez", "The process lives: restart it when this fails.", Health, _health),
-    Page("/readyz", "The node can do its work: send it traffic.", Ready, _ready, (StoreUnavailable, FenceStale)),
+    Page(
+        "/readyz",
+        "The node can do its work: send it traffic.",
+        Ready,
+        _ready,
+        (StoreUnavailable, StoreUnblessed, ClusterForeign, NoDelegation),
+    ),
     Page("/metrics", "Prometheus text.", "text/plain", None),
-    Page("/scripts", "The script set of this node, and the fence it works with.", ScriptsPage, _scripts),
+    Page("/scripts", "The script sets of the cluster, and the fence it works with.", ScriptsPage, scripts.show_all),
+    Page("/scripts/{version}", "The sources of one script set.", ScriptSetPage, scripts.show_one, (ScriptSetUnknown,)),
     Page("/raft/state", "Role, term and leader as this node knows them.", RaftState, _raft_state),
     Page(
         "/cluster",

@@ -1,12 +1,13 @@
 """What nodes say to each other: POST /raft/*, MessagePack in and out, refused for everyone else."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
 
 from service.decisions import decide
-from service.decisions.member import Member, is_loopback
+from service.decisions.authority import Authority
+from service.decisions.member import is_loopback
+from service.decisions.node.leader_line import Answering
 from service.error_registry import BodyTooLarge, RaftForbidden
 from service.errors import SimpulError
 from service.http.body import ClientGone, read_body
@@ -14,30 +15,36 @@ from service.http.hot import unforeseen
 from service.http.problem import Headers, problem
 from service.raft import transport
 from service.raft.connection import SECRET_HEADER
+from service.raft.transport import Transport
 from service.raft.wire import PARCEL_BYTES_MAX
 
 _SECRET_HEADER = SECRET_HEADER.encode()
 _CONTENT_TYPE = (b"content-type", b"application/x-msgpack")
 
-Answer = Callable[[str, bytes], Awaitable[bytes]]
 
-
-def endpoints(member: Member) -> dict[str, "NodeEndpoint"]:
+def endpoints(authority: Authority) -> dict[str, "NodeEndpoint"]:
     """By path. The application calls them itself: Starlette's layers around a route cost more than a heartbeat does."""
 
-    async def proposals(_: str, body: bytes) -> bytes:
-        return await member.decisions.receive(body)
-
-    answers: dict[str, Answer] = dict.fromkeys(transport.PATHS, member.transport.receive)
-    answers[decide.PATH] = proposals
+    member = authority.member
     secret = member.config.cluster_secret.encode()
-    return {path: NodeEndpoint(path, answer, secret) for path, answer in answers.items()}
+    decisions = {decide.PATH: member.decisions.receive, **authority.answers()}
+    return {
+        **{path: NodeEndpoint(path, _received(member.transport, path), secret) for path in transport.PATHS},
+        **{path: NodeEndpoint(path, answer, secret) for path, answer in decisions.items()},
+    }
+
+
+def _received(messages: Transport, path: str) -> Answering:
+    async def receive(body: bytes) -> bytes:
+        return await messages.receive(path, body)
+
+    return receive
 
 
 class NodeEndpoint:
     """One path, as an ASGI application."""
 
-    def __init__(self, path: str, answer: Answer, secret: bytes) -> None:
+    def __init__(self, path: str, answer: Answering, secret: bytes) -> None:
         self._path = path
         self._answer = answer
         self._secret = secret
@@ -57,7 +64,7 @@ class NodeEndpoint:
             body = await read_body(receive, PARCEL_BYTES_MAX)
             if len(body) > PARCEL_BYTES_MAX:
                 raise BodyTooLarge(limit_bytes=PARCEL_BYTES_MAX)
-            reply = await self._answer(self._path, body)
+            reply = await self._answer(body)
         except SimpulError as error:
             return problem(error)
         except ClientGone:

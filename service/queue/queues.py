@@ -2,6 +2,7 @@
 
 import os
 from base64 import b32encode
+from collections.abc import Callable
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -40,14 +41,15 @@ from service.queue.wire import (
     Refused,
     TopicState,
 )
-from service.store.scripts import Call, Scripts, declare
+from service.store.scripts import Scripts, declare
+from service.store.signature import Call
 
 _ONCE = "fence fingerprint keep_ms"
-PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", args=f"{_ONCE} id delay_ms data")
+PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", args=f"{_ONCE} id+ delay_ms+ data+")
 CONSUME = declare(
     "queue.consume", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} max visibility_ms"
 )
-ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id delivery generation")
+ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id+ delivery+ generation+")
 NACK = declare(
     "queue.nack", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} id delivery generation delay_ms"
 )
@@ -60,9 +62,13 @@ _DELIVERY_FIELDS = 4
 
 
 class Queues:
-    def __init__(self, scripts: Scripts, keys: Keys, *, outcome_keep_ms: int) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: Keys, owner_of: Callable[[Partition], str | None], *, outcome_keep_ms: int
+    ) -> None:
+        """`owner_of` names the node that does a partition's duties."""
         self._scripts = scripts
         self._keys = keys
+        self._owner_of = owner_of
         self._keep_ms = outcome_keep_ms
         # 80 random bits a process and a counter: ids of two processes do not meet.
         self._id_prefix = b32encode(os.urandom(10)).decode().lower()
@@ -174,7 +180,15 @@ class Queues:
             INSPECT, topic.partition, (topic.messages, topic.ready, topic.delayed, topic.inflight), ()
         )
         _, ready, delayed, inflight, age_ms = reply
-        return TopicState(topic_name, ready, delayed, inflight, age_ms if age_ms >= 0 else None)
+        return TopicState(
+            topic=topic_name,
+            ready=ready,
+            delayed=delayed,
+            inflight=inflight,
+            oldest_age_ms=age_ms if age_ms >= 0 else None,
+            partition=topic.partition.number,
+            owner=self._owner_of(topic.partition),
+        )
 
 
 class _Topic:

@@ -145,3 +145,6 @@ class TopicState(msgspec.Struct):
     delayed: int
     inflight: int
     oldest_age_ms: int | None
+    partition: int
+    owner: str | None
+    """Name of the node that does the partition's duties."""

@@ -20,7 +20,6 @@ from service.raft.config import Config
 from service.raft.events import Why
 from service.raft.follower import Follower
 from service.raft.messages import (
-    FROM_LEADER,
     AppendReply,
     AppendRequest,
     HardState,
@@ -43,7 +42,7 @@ from service.raft.state import Outbox, Stored
 
 class Raft(Follower):
     """One member. Everything that enters comes through the methods of this class and `propose`,
-    `read_index`, `transfer_leadership`, `report_unreachable`, `report_snapshot`."""
+    `read_index`, `transfer_leadership`, `report_unreachable`, `report_snapshot`, `report_disk_replaced`."""
 
     def __init__(self, config: Config, random: Random, stored: Stored | None = None) -> None:
         """`random` draws the election timeouts; seed it for a reproducible member.
@@ -100,8 +99,7 @@ class Raft(Follower):
             return False
         if isinstance(message, PreVoteRequest) or (isinstance(message, PreVoteReply) and message.granted):
             return True
-        leader = message.sender if isinstance(message, FROM_LEADER) else None
-        self.become_follower(message.term, leader, Why.NEWER_TERM)
+        self.become_follower(message.term, None, Why.NEWER_TERM)
         return True
 
     def tick(self) -> None:
@@ -123,8 +121,7 @@ class Raft(Follower):
 
     def has_ready(self) -> bool:
         """True if `ready()` would return work."""
-        if self.role is Role.LEADER:
-            self.flush()
+        self.flush()
         return (
             bool(self.outbox)
             or self.has_unwritten()
@@ -134,8 +131,7 @@ class Raft(Follower):
 
     def ready(self) -> Ready:
         """Take the batch of work gathered since the last call; each piece is handed out once."""
-        if self.role is Role.LEADER:
-            self.flush()
+        self.flush()
         outbox, self.outbox = self.outbox, Outbox()
         soft = self.soft_state()
         changed = soft if soft != self.shown else None

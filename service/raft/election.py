@@ -91,7 +91,8 @@ class Election(Leader):
         """A lost request must not cost a whole election timeout (§5.1: RPCs are retried)."""
         if self.role is Role.PRE_CANDIDATE:
             self.ask_prevotes()
-        elif self.role is Role.CANDIDATE and self.id in self.votes:
+        elif self.id in self.votes:
+            # A candidate whose own vote is durable; before that its requests are held already.
             self.ask_votes()
 
     def on_prevote_reply(self, message: PreVoteReply) -> None:

@@ -29,13 +29,9 @@ class Leader(Reads):
         """Open the term with a NOOP: committing it commits everything before it (§5.4.2, thesis §6.4)."""
         self.role = Role.LEADER
         self.leader = self.last_leader = self.id
-        self.votes = {}
-        self.heartbeat_elapsed = 0
         self.leader_silence = 0
-        self.read_round = 0
         self.peers = {other: Progress(next=self.log.last + 1) for other in self.others}
-        tail = self.log.slice(self.log.commit + 1, self.config.max_uncommitted_bytes)
-        self.uncommitted_bytes = sum(map(entry_bytes, tail))
+        self.uncommitted_bytes = sum(map(entry_bytes, self.log.entries[self.log.commit - self.log.base :]))
         self.append(b"", EntryKind.NOOP)
         self.emit(BecameLeader(self.term, *self.cause))
 
@@ -75,7 +71,10 @@ class Leader(Reads):
     # Replication
 
     def flush(self) -> None:
-        """Send what each follower can take; called once per Ready, whatever happened since the last one."""
+        """Send what each follower can take; called once per Ready, whatever happened since the last one.
+
+        Only a leader has peers and rounds, so on everyone else this does nothing.
+        """
         if self.round_due:
             self.round_due = False
             self.read_round += 1
@@ -98,8 +97,6 @@ class Leader(Reads):
             self.send(AppendRequest(self.id, to, self.term, prev, prev_term, entries, self.log.commit))
             peer.commit_sent = self.log.commit
             peer.sent(prev + len(entries), len(entries))
-            if not entries:
-                return
 
     def send_snapshot(self, to: NodeId, peer: Progress) -> None:
         """The follower needs entries that are compacted away (§7)."""
@@ -139,10 +136,9 @@ class Leader(Reads):
         """Commit what a majority holds durably."""
         index = agreed_index([self.own_match(), *(peer.match for peer in self.peers.values())])
         before = self.log.commit
-        if index > before and self.may_commit(index):
-            self.log.commit_to(index)
+        if self.may_commit(index) and self.log.commit_to(index):
             newly = self.log.entries[before - self.log.base : index - self.log.base]
-            self.uncommitted_bytes = max(0, self.uncommitted_bytes - sum(map(entry_bytes, newly)))
+            self.uncommitted_bytes -= sum(map(entry_bytes, newly))
             self.accept_postponed()
 
     # Time
@@ -215,6 +211,16 @@ class Leader(Reads):
         if progress is not None and progress.mode is Mode.SNAPSHOT and not delivered:
             progress.probe(progress.match + 1)
             progress.probing = True
+
+    def report_disk_replaced(self, peer: NodeId) -> None:
+        """`peer` comes with an empty disk instead of the one that acknowledged: believe nothing of what it said.
+
+        Counting the old disk would commit what too few hold, and tell the new one of commits it cannot have.
+        """
+        progress = self.peers.get(peer)
+        if progress is not None:
+            # Its silence goes on: a new disk is no sign of life (thesis §6.2).
+            self.peers[peer] = Progress(next=self.log.last + 1, silent_ticks=progress.silent_ticks)
 
     # Leadership transfer (thesis §3.10)
 

@@ -112,9 +112,7 @@ class Log:
         agreed = prev_index + len(entries)
         fresh = self.first_difference(entries)
         if fresh < len(entries):
-            index = entries[fresh].index
-            if index <= self.last:
-                self.truncate_from(index)
+            self.truncate_from(entries[fresh].index)
             self.append(entries[fresh:])
         return agreed
 

@@ -204,6 +204,3 @@ Message = (
     | ReadRequest
     | ReadReply
 )
-
-FROM_LEADER = (AppendRequest, Heartbeat, InstallSnapshot)
-"""Only the leader of a term sends these, so their sender *is* the leader of their term."""

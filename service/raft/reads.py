@@ -92,10 +92,9 @@ class Reads(State):
 
     def accept_postponed(self) -> None:
         """The term's first commit has happened: start what waited for it."""
-        if self.postponed and self.may_serve_reads():
-            waiting, self.postponed = self.postponed, []
-            for context, asker in waiting:
-                self.accept_read(context, asker)
+        waiting, self.postponed = self.postponed, []
+        for context, asker in waiting:
+            self.accept_read(context, asker)
 
     def confirmed_round(self) -> int:
         """The newest heartbeat round that a majority, the leader included, has answered."""
@@ -103,8 +102,6 @@ class Reads(State):
 
     def answer_reads(self) -> None:
         """Release every read whose round is confirmed."""
-        if not self.pending_reads:
-            return
         confirmed = self.confirmed_round()
         while self.pending_reads and self.pending_reads[0].round <= confirmed:
             read = self.pending_reads.popleft()

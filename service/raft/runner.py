@@ -17,7 +17,6 @@ from service.raft.config import Config
 from service.raft.core import Raft
 from service.raft.errors import NotLeader, Refused
 from service.raft.messages import Entry, EntryKind, Message, NodeId, Snapshot
-from service.raft.progress import Progress
 from service.raft.ready import Ready, Role, SoftState
 from service.raft.storage import Compact, Job, Save
 from service.raft.waiting import Proposals, Reads
@@ -98,11 +97,17 @@ class Runner:
     # Life
 
     def start(self) -> None:
-        """Begin to tick. A member that is its own majority elects itself at once: there is nobody to wait for."""
+        """Begin to tick.
+
+        A member that is its own majority elects itself at once: there is nobody to wait for. Any other has heard no
+        leader for as long as it was not running, so most of the silence that allows a campaign counts as over: a new
+        cluster need not wait for it. Where there is a leader, the pre-vote is refused and nobody is disturbed.
+        """
         self._loop = asyncio.get_running_loop()
         self._ticked_at = self._loop.time()
-        if len(self.config.members) == 1:
-            self._input(self._ticks, 2 * self.config.election_ticks)
+        is_alone = len(self.config.members) == 1
+        silent_ticks = self.config.election_ticks - self.config.heartbeat_ticks
+        self._input(self._ticks, 2 * self.config.election_ticks if is_alone else silent_ticks)
         self._timer = self._loop.call_later(self._timing.tick_s, self._on_timer)
 
     def stop(self) -> None:
@@ -137,7 +142,7 @@ class Runner:
 
     def disk_replaced(self, peer: NodeId) -> None:
         """What `peer` acknowledged is gone with its disk."""
-        self._input(self._forget_progress, peer)
+        self._input(self.core.report_disk_replaced, peer)
 
     def propose(self, data: bytes) -> asyncio.Future[Any]:
         """The outcome of `data` once applied here. Fails with raft's Refused or `Superseded` (certainly not
@@ -167,12 +172,12 @@ class Runner:
         """True while this node is the leader, as far as it knows."""
         return self.soft_state.role is Role.LEADER and not self.is_dead
 
-    async def hand_over(self, within_s: float) -> bool:
-        """Give leadership to the follower that is furthest, within `within_s` seconds; True if this node does not
-        lead afterwards."""
+    async def hand_over(self, within_s: float, to: NodeId | None = None) -> bool:
+        """Give leadership to `to`, or else to the follower that is furthest, within `within_s` seconds; True if this
+        node does not lead afterwards."""
         if not self.leads():
             return True
-        self._input(self._transfer)
+        self._input(self._transfer, to)
         try:
             async with asyncio.timeout(within_s):
                 while self.leads():
@@ -321,12 +326,7 @@ class Runner:
     def _report_snapshot(self, peer: NodeId, delivered: bool) -> None:
         self.core.report_snapshot(peer, delivered=delivered)
 
-    def _forget_progress(self, peer: NodeId) -> None:
-        # A leader that goes on counting the old disk would tell the new one of commits it cannot have.
-        if peer in self.core.peers:
-            self.core.peers[peer] = Progress(next=self.core.log.last + 1)
-
-    def _transfer(self) -> None:
-        to = self.core.best_transferee() if self.leads() else None
+    def _transfer(self, to: NodeId | None) -> None:
+        to = (to or self.core.best_transferee()) if self.leads() else None
         if to is not None:
             self.core.transfer_leadership(to)

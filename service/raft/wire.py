@@ -34,8 +34,9 @@ from service.raft.messages import (
 )
 
 VERSION = 1
-"""Raised when a node of the older version could misread the newer one's bytes. Nodes of different versions refuse
-each other, so a raise needs all nodes stopped at once; adding a message type does not need one."""
+"""Raised only when an older node would misread the newer one's bytes: nodes of different versions refuse each other, so
+a raise needs all nodes stopped at once. Neither of these needs one: a field appended to a message, with a default that
+means what its absence meant (older nodes ignore it); a new message type (older nodes drop it, like a lost packet)."""
 PARCEL_BYTES_MAX = 8 << 20
 """One HTTP body between nodes."""
 CHUNK_BYTES = 256 << 10
@@ -46,20 +47,22 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 Disk = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
-# The numbers are the protocol: append new ones, never reuse one. InstallSnapshot travels as SnapshotChunk.
-_NUMBERS: dict[type[Any], int] = {
-    PreVoteRequest: 1,
-    PreVoteReply: 2,
-    VoteRequest: 3,
-    VoteReply: 4,
-    AppendRequest: 5,
-    AppendReply: 6,
-    Heartbeat: 7,
-    HeartbeatReply: 8,
-    TimeoutNow: 9,
-    ReadRequest: 10,
-    ReadReply: 11,
+# The number of each type, and how many fields it has had from the start; those appended later may be missing. The
+# numbers are the protocol: append new ones, never reuse one. InstallSnapshot travels as SnapshotChunk.
+_NUMBERS: dict[type[Any], tuple[int, int]] = {
+    PreVoteRequest: (1, 3),
+    PreVoteReply: (2, 2),
+    VoteRequest: (3, 4),
+    VoteReply: (4, 2),
+    AppendRequest: (5, 5),
+    AppendReply: (6, 6),
+    Heartbeat: (7, 3),
+    HeartbeatReply: (8, 2),
+    TimeoutNow: (9, 1),
+    ReadRequest: (10, 2),
+    ReadReply: (11, 3),
 }
+_CHUNK_NUMBER = 12
 _KINDS = (EntryKind.NORMAL, EntryKind.NOOP)
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
@@ -77,7 +80,7 @@ class WireEntry(msgspec.Struct, array_like=True, frozen=True):
     kind: Annotated[int, msgspec.Meta(ge=0, le=1)]
 
 
-class SnapshotChunk(msgspec.Struct, array_like=True, frozen=True, tag=12):
+class SnapshotChunk(msgspec.Struct, array_like=True, frozen=True, tag=_CHUNK_NUMBER):
     """Bytes `offset` and following of a snapshot of `total` bytes; chunks are sent in order, each once answered."""
 
     term: Count
@@ -89,19 +92,22 @@ class SnapshotChunk(msgspec.Struct, array_like=True, frozen=True, tag=12):
     data: bytes
 
 
-def _wire_type(message: type[Any], number: int) -> type[Any]:
-    """Like `message`, without sender and addressee and with bounded integers."""
+def wire_type(message: type[Any], number: int, always: int) -> type[Any]:
+    """Like `message`, without sender and addressee and with bounded integers; fields after the first `always` take
+    their default where they are missing."""
     hints = get_type_hints(message, vars(messages))
     replaced = {int: Count, tuple[Entry, ...]: tuple[WireEntry, ...]}
-    described = [
-        (field.name, replaced.get(hints[field.name], hints[field.name]))
-        for field in fields(message)
-        if field.name not in ("sender", "to")
-    ]
+    described: list[Any] = []
+    for field in fields(message):
+        if field.name not in ("sender", "to"):
+            kind = replaced.get(hints[field.name], hints[field.name])
+            is_new = len(described) >= always
+            described.append((field.name, kind, field.default) if is_new else (field.name, kind))
     return msgspec.defstruct(message.__name__, described, array_like=True, frozen=True, tag=number)
 
 
-_WIRE_TYPES = {message: _wire_type(message, number) for message, number in _NUMBERS.items()}
+_WIRE_TYPES = {message: wire_type(message, *numbers) for message, numbers in _NUMBERS.items()}
+_KNOWN_NUMBERS = {_CHUNK_NUMBER, *(number for number, _ in _NUMBERS.values())}
 _MESSAGE_TYPES = {wire: message for message, wire in _WIRE_TYPES.items()}
 _FIELDS = {
     message: tuple(field.name for field in fields(message) if field.name not in ("sender", "to"))
@@ -141,10 +147,29 @@ def decode(body: bytes) -> Parcel:
     try:
         parcel = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise WireError(_version_refusal(body) or f"the body is no parcel: {error}") from None
+        known = _without_unknown_messages(body)
+        if known is None:
+            raise WireError(_version_refusal(body) or f"the body is no parcel: {error}") from None
+        parcel = known
     if parcel.version != VERSION:
         raise WireError(_version_refusal(body))
     return parcel
+
+
+def _without_unknown_messages(body: bytes) -> Parcel | None:
+    """The parcel less the messages whose type a later release has added; None if that does not make it one."""
+    try:
+        decoded = msgspec.msgpack.decode(body)
+        *head, said = decoded[: len(Parcel.__struct_fields__)]
+        kept = [message for message in said if not _is_unknown(message)]
+        return _decoder.decode(_encoder.encode([*head, kept])) if len(kept) < len(said) else None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, TypeError, ValueError, KeyError):
+        return None
+
+
+def _is_unknown(message: Any) -> bool:
+    is_numbered = isinstance(message, list) and bool(message) and type(message[0]) is int
+    return is_numbered and message[0] not in _KNOWN_NUMBERS
 
 
 def _version_refusal(body: bytes) -> str:

@@ -7,12 +7,18 @@ format.
 
 import hashlib
 import re
+import tomllib
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 OK = "ok"
+UNPACKED_BYTES_MAX = 4 << 20
+"""What a packed script set may grow to: one that claims more is not ours."""
 
 
 class BundleError(ValueError):
@@ -54,10 +60,15 @@ class LuaScript:
 
 @dataclass(frozen=True, slots=True)
 class ScriptSet:
-    """All scripts of one version. `version` names the contents, so equal sources are the same version anywhere."""
+    """All scripts of one version. `version` names the contents, so equal sources are the same version anywhere.
+
+    `layout` is the data layout that they write, `reads` are those that they can work on (lua/layout.toml).
+    """
 
     version: str
     scripts: dict[str, LuaScript]
+    layout: int
+    reads: tuple[int, ...]
 
 
 def sources_dir() -> Path:
@@ -82,8 +93,53 @@ def build(root: Path) -> ScriptSet:
             scripts[script.name] = script
     if not scripts:
         raise BundleError(f"{root}: no scripts found")
-    digest = hashlib.sha256("".join(f"{name} {scripts[name].sha}\n" for name in sorted(scripts)).encode())
-    return ScriptSet(digest.hexdigest()[:12], scripts)
+    return _set_of(scripts, *_layouts(root / "layout.toml"))
+
+
+def _set_of(scripts: dict[str, LuaScript], layout: int, reads: tuple[int, ...]) -> ScriptSet:
+    # With what the headers declare, for callers go by it.
+    lines = (f"{name} {scripts[name].sha} {scripts[name].keys} {scripts[name].args}\n" for name in sorted(scripts))
+    contents = f"{layout} {reads}\n" + "".join(lines)
+    return ScriptSet(hashlib.sha256(contents.encode()).hexdigest()[:12], scripts, layout, reads)
+
+
+def _layouts(path: Path) -> tuple[int, tuple[int, ...]]:
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    writes, reads = document.get("writes", 0), document.get("reads")
+    if not isinstance(reads, list) or not all(isinstance(layout, int) for layout in reads) or writes not in reads:
+        raise BundleError(f"{path}: says 'writes = N' and 'reads = [N, ...]', N among them")
+    return int(writes), tuple(reads)
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    layout: int
+    reads: tuple[int, ...]
+    scripts: list[LuaScript]
+
+
+def pack(script_set: ScriptSet) -> bytes:
+    """The set as it travels in the Raft log: everything that is needed to run it and to call it."""
+    packed = _Packed(script_set.layout, script_set.reads, list(script_set.scripts.values()))
+    return zlib.compress(msgspec.msgpack.encode(packed), 9)
+
+
+def unpack(data: bytes) -> ScriptSet:
+    """The set that was packed; hashes are computed anew and not believed. Raises BundleError."""
+    decompressor = zlib.decompressobj()
+    try:
+        found = msgspec.msgpack.decode(decompressor.decompress(data, UNPACKED_BYTES_MAX), type=_Packed)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise BundleError(f"not a packed script set: {error}") from None
+    if not decompressor.eof or not found.scripts or found.layout not in found.reads:
+        raise BundleError("not a packed script set: cut short, too large, empty, or of a layout it cannot read")
+    for script in found.scripts:
+        if script.sha != _sha_of(script.source):
+            raise BundleError(f"{script.name}: the source does not have the hash {script.sha}")
+    return _set_of({script.name: script for script in found.scripts}, found.layout, found.reads)
+
+
+def _sha_of(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 def _script(root: Path, path: Path) -> LuaScript:
@@ -107,7 +163,7 @@ def _script(root: Path, path: Path) -> LuaScript:
         complexity=sections["Complexity"],
         retry=sections["Retry"],
         source=source,
-        sha=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(),
+        sha=_sha_of(source),
     )
 
 

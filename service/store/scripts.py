@@ -1,6 +1,5 @@
 """Calls scripts by name: fence first, one EVALSHA, and every way Redis can refuse turned into a typed error."""
 
-import asyncio
 import logging
 from collections import defaultdict
 from time import perf_counter
@@ -12,35 +11,56 @@ from service.error_registry import (
     FenceMissing,
     FenceStale,
     OutcomeUnknown,
+    ScriptAbsent,
     StoreLoading,
     StoreOutOfMemory,
     StoreReadOnly,
     StoreRefused,
     StoreUnavailable,
+    StoreUnsettled,
 )
 from service.errors import SimpulError
 from service.histogram import LatencyHistogram
 from service.keys import Partition
 from service.store.bundle import ScriptSet
 from service.store.link import Link
+from service.store.primaries import Primaries
+from service.store.signature import Arrange, Call, Unfit, arranging
 
 log = logging.getLogger("simpul.store")
 
 
-class Call(NamedTuple):
-    """A call site's view of a script: names in the order they are sent. Held equal to the script's header."""
+class _Plan(NamedTuple):
+    """How one script of the active set is called."""
+
+    sha: str
+    source: str
+    arrange: Arrange | None
+
+
+class _Refused(NamedTuple):
+    """A call that did not run, with what it takes to send it again."""
 
     name: str
-    keys: tuple[str, ...]
-    args: tuple[str, ...]
+    partition: Partition
+    keys: tuple[bytes, ...]
+    args: tuple[Any, ...]
 
+
+_SENT_AGAIN_AT_MOST = 2
+"""Twice: a generation may begin while a call is repeated because of the one before."""
+_FENCE_REFUSALS = (b"fence_stale", b"fence_missing")
+_CLUSTER_REFUSALS = ("MOVED ", "ASK ", "TRYAGAIN", "CLUSTERDOWN")
 
 _DECLARED: dict[str, Call] = {}
 
 
 def declare(name: str, *, keys: str, args: str) -> Call:
-    """Say at import time what a module will send; a test compares every declaration with the Lua headers."""
-    call = Call(name, tuple(keys.split()), tuple(args.split()))
+    """Say at import time what a module will send, `name+` once per item of a batch; a test compares every declaration
+    with the Lua headers."""
+    words = [*keys.split(), *args.split()]
+    items = frozenset(word.rstrip("+") for word in words if word.endswith("+"))
+    call = Call(name, tuple(keys.replace("+", "").split()), tuple(args.replace("+", "").split()), items)
     _DECLARED[name] = call
     return call
 
@@ -52,10 +72,6 @@ def declared() -> dict[str, Call]:
 class FenceSource(Protocol):
     """Whoever decides which generation and script set are current (see service/decisions)."""
 
-    @property
-    def fence(self) -> bytes:
-        """`generation.script_set`, as scripts compare it."""
-
     async def refused(self, seen: bytes | None) -> bool:
         """Redis refused our fence: it holds `seen`, or none. True when a retry with the fence of now makes sense."""
 
@@ -63,72 +79,130 @@ class FenceSource(Protocol):
 class Scripts:
     """The hot path from a domain operation to Redis."""
 
-    def __init__(self, link: Link, script_set: ScriptSet, fences: FenceSource) -> None:
-        self._link = link
+    def __init__(self, primaries: Primaries, fences: FenceSource) -> None:
+        self._primaries = primaries
+        self._links = primaries.table
         self._fences = fences
-        self.script_set = script_set
-        self._shas = {name: script.sha for name, script in script_set.scripts.items()}
+        self._plans: dict[str, _Plan] = {}
+        self._unfit: dict[str, str] = {}
+        self._fence = b""
+        self.generation = 0
+        self._version = ""
         self.latency: defaultdict[str, LatencyHistogram] = defaultdict(LatencyHistogram)
+
+    def activate(self, script_set: ScriptSet, generation: int, fence: bytes) -> None:
+        """From the next call on use these scripts and this fence, together."""
+        plans, unfit = {}, {}
+        for name, script in script_set.scripts.items():
+            call = _DECLARED.get(name)
+            try:
+                arrange = arranging(call, script) if call else None
+            except Unfit as error:
+                unfit[name] = str(error)
+            else:
+                plans[name] = _Plan(script.sha, script.source, arrange)
+        self._plans, self._unfit = plans, unfit
+        self._version, self.generation, self._fence = script_set.version, generation, fence
 
     async def call(self, call: Call, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]) -> list[Any]:
         """Run a script on one partition; `keys` and `args` come after the fence, which is added here.
 
-        Returns the reply, its code first. Raises the registry's store and fence errors; OutcomeUnknown when the
-        connection was lost after sending. Nothing is sent twice, except after a refusal that changed nothing
-        (unknown script, fence that this node has since caught up with).
+        Returns the reply, its code first. Raises the registry's store and fence errors; ScriptAbsent when the active
+        set cannot do this; OutcomeUnknown when the connection was lost after sending. Nothing is sent twice, except
+        after a refusal that changed nothing (unknown script, fence that this node has since caught up with, slot that
+        is or moves elsewhere).
         """
         name = call.name
+        link = self._links[partition.number]
         started = perf_counter()
-        reply = await self._send(name, partition, keys, args)
+        plan = self._plans.get(name)
+        if plan is None or plan.arrange is not None:
+            packed = self._packed(name, partition, keys, args)
+        else:  # as `_packed` does, but without the cost of calling it
+            packed = hiredis.pack_command(
+                ("EVALSHA", plan.sha, len(keys) + 1, partition.fence, *keys, self._fence, *args)
+            )
+        reply = await link.send(packed)
         self.latency[name].observe(perf_counter() - started)
         if type(reply) is list:
             code = reply[0]
             if code != b"fence_stale" and code != b"fence_missing":  # noqa: PLR1714 - the hot path, bytes compares
                 return reply
-        return await self._after_refusal(name, partition, keys, args, reply)
+        return await self._recover(_Refused(name, partition, keys, args), link, reply)
 
-    def _send(
-        self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]
-    ) -> "asyncio.Future[Any]":
-        return self._link.send(
-            hiredis.pack_command(
-                ("EVALSHA", self._shas[name], len(keys) + 1, partition.fence, *keys, self._fences.fence, *args)
-            )
+    def _packed(self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]) -> bytes:
+        plan = self._plans.get(name)
+        if plan is None:
+            raise self._absent(name)
+        if plan.arrange is not None:
+            try:
+                keys, args = plan.arrange(keys, args)
+            except Unfit as error:
+                raise ScriptAbsent(script=name, argument=str(error), version=self._version) from None
+        packed: bytes = hiredis.pack_command(
+            ("EVALSHA", plan.sha, len(keys) + 1, partition.fence, *keys, self._fence, *args)
         )
+        return packed
 
-    async def _after_refusal(
-        self, name: str, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...], reply: Any
-    ) -> list[Any]:
-        fence = self._fences.fence
-        if isinstance(reply, hiredis.ReplyError):
-            if not str(reply).startswith("NOSCRIPT"):
-                raise self._typed(reply)
-            await self._load(name)
-        elif not await self._fences.refused(reply[1] if len(reply) > 1 else None):
-            raise self._fence_error(partition, reply, fence)
-        again = await self._send(name, partition, keys, args)
-        if isinstance(again, hiredis.ReplyError):
-            raise self._typed(again)
-        if again[0] in (b"fence_stale", b"fence_missing"):
-            raise self._fence_error(partition, again, self._fences.fence)
-        return list(again)
+    def _absent(self, name: str) -> SimpulError:
+        if not self._version:
+            return self._primaries.refusal  # the cluster has not decided anything yet
+        return ScriptAbsent(script=name, argument=self._unfit.get(name, "call"), version=self._version)
 
-    async def _load(self, name: str) -> None:
-        sha = await self._link.execute("SCRIPT", "LOAD", self.script_set.scripts[name].source)
+    async def _recover(self, call: "_Refused", link: Link, reply: Any) -> list[Any]:
+        """Send the call again, once the fence agrees: what was refused changed nothing."""
+        for _ in range(_SENT_AGAIN_AT_MOST):
+            reply = await self._despite_errors(call, link, reply)
+            if reply[0] not in _FENCE_REFUSALS:
+                return list(reply)
+            if not await self._fences.refused(reply[1] if len(reply) > 1 else None):
+                raise self._fence_error(call.partition, reply)
+            link = self._links[call.partition.number]
+            reply = await link.send(self._packed(*call))
+        reply = await self._despite_errors(call, link, reply)
+        if reply[0] in _FENCE_REFUSALS:
+            raise self._fence_error(call.partition, reply)
+        return list(reply)
+
+    async def _despite_errors(self, call: "_Refused", link: Link, reply: Any) -> Any:
+        """Send the call again for as long as errors say that it did not run and that it can be helped.
+
+        An unknown script is loaded, once for every primary on the way; the errors of a cluster say where to go.
+        """
+        asks = False
+        trip = None
+        loaded: set[Link] = set()
+        while isinstance(reply, hiredis.ReplyError):
+            error = str(reply)
+            if error.startswith("NOSCRIPT") and link not in loaded:
+                loaded.add(link)
+                await self._load(call.name, link)
+            else:
+                trip = trip or self._primaries.trip(call.partition)
+                hop = await trip.next_hop(link, error) if trip else None
+                if hop is None:
+                    raise self._typed(reply, link)
+                link, asks = hop
+            packed = self._packed(*call)
+            reply = await (link.send_asking(packed) if asks else link.send(packed))
+        return reply
+
+    async def _load(self, name: str, link: Link) -> None:
+        sha = await link.execute("SCRIPT", "LOAD", self._plans[name].source)
         if isinstance(sha, hiredis.ReplyError):
-            raise self._typed(sha)
-        log.info("%s loaded again: Redis had forgotten it", name)
+            raise self._typed(sha, link)
+        log.info("%s loaded again: Redis at %s had forgotten it", name, link.address)
 
-    def _fence_error(self, partition: Partition, reply: list[Any], fence: bytes) -> SimpulError:
-        if len(reply) > 1:
-            return FenceStale(seen=reply[1].decode(), fence=fence.decode())
+    def _fence_error(self, partition: Partition, reply: list[Any]) -> SimpulError:
+        if reply[0] == b"fence_stale":
+            return FenceStale(seen=reply[1].decode(), fence=self._fence.decode())
         return FenceMissing(partition=partition.number)
 
-    def _typed(self, reply: hiredis.ReplyError) -> SimpulError:
-        error = typed_error(str(reply), self._link.address)
+    def _typed(self, reply: hiredis.ReplyError, link: Link) -> SimpulError:
+        error = typed_error(str(reply), link.address)
         if isinstance(error, StoreReadOnly):
             # A primary that became a replica: whoever is primary now must be identified before it gets traffic.
-            self._link.reconnect(str(reply))
+            link.reconnect(str(reply))
         return error
 
 
@@ -142,6 +216,6 @@ def typed_error(text: str, address: str) -> SimpulError:
         return StoreReadOnly(reason=text)
     if text.startswith("BUSY"):
         return StoreUnavailable(address=address, reason=text)
-    if "UNBLOCKED" in text:
-        return OutcomeUnknown(reason=text)
-    return StoreRefused(reason=f"{text} ({address})")
+    if text.startswith(_CLUSTER_REFUSALS):
+        return StoreUnsettled(reason=text)
+    return OutcomeUnknown(reason=text) if "UNBLOCKED" in text else StoreRefused(reason=f"{text} ({address})")

@@ -9,7 +9,7 @@ over between the two.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import hiredis
@@ -17,7 +17,7 @@ import hiredis
 from service import background
 from service.errors import SimpulError
 from service.store.dial import DialError, dial
-from service.store.link import BACKOFF_FIRST_S, BACKOFF_MOST_S
+from service.store.link import BACKOFF_FIRST_S, BACKOFF_MOST_S, Locate
 
 log = logging.getLogger("simpul.store")
 
@@ -42,18 +42,18 @@ class _Ear(asyncio.Protocol):
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
                 if isinstance(reply, hiredis.ReplyError):
-                    self._end(str(reply))
+                    self.end(str(reply))
                 elif reply[0] == b"message":
                     self._handlers[reply[1]](reply[2])
                 elif reply[0] == b"subscribe" and reply[2] == len(self._handlers):
                     self.subscribed.set()
         except hiredis.ProtocolError as error:
-            self._end(str(error))
+            self.end(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(str(exc or "Redis closed the connection"))
+        self.end(str(exc or "Redis closed the connection"))
 
-    def _end(self, because: str) -> None:
+    def end(self, because: str) -> None:
         if not self._lost.done():
             self._lost.set_result(because)
 
@@ -62,15 +62,23 @@ class Subscriber:
     """Keeps the subscriptions. Handlers run on the event loop and must not block or raise."""
 
     def __init__(
-        self, url: str, *, client_name: str, timeout_s: float, on_up: Callable[[], None], on_down: Callable[[], None]
+        self,
+        locate: Locate,
+        *,
+        client_name: str,
+        timeout_s: float,
+        on_up: Callable[[], None],
+        on_down: Callable[[], None],
     ) -> None:
-        self._url = url
+        self._locate = locate
         self._client_name = client_name
         self._timeout_s = timeout_s
         self._on_up = on_up
         self._on_down = on_down
         self._handlers: dict[bytes, Handler] = {}
         self._task: asyncio.Task[None] | None = None
+        self._end: Callable[[str], None] = lambda _: None
+        self._address = ""
         self.is_up = False
 
     def hear(self, channel: bytes, handler: Handler) -> None:
@@ -83,23 +91,31 @@ class Subscriber:
     async def stop(self) -> None:
         await background.stop(self._task)
 
+    def stay_with(self, addresses: Iterable[str]) -> None:
+        """Where scripts publish now. A server that is none of these may still answer pings, cut off from the others:
+        nothing would be heard there, and nobody would notice."""
+        if self._address not in addresses:
+            self._end("it is no primary of ours any more")
+
     async def _run(self) -> None:
         backoff_s = BACKOFF_FIRST_S
         while True:
             try:
                 because = await self._carry_one_connection()
                 backoff_s = BACKOFF_FIRST_S
-                log.warning("subscription lost: %s", because)
+                log.warning("subscription at %s lost: %s", self._address, because)
             except (DialError, SimpulError, TimeoutError, OSError) as error:
                 log.debug("subscription not possible: %s", error)
                 backoff_s = min(backoff_s * 2, BACKOFF_MOST_S)
             await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _carry_one_connection(self) -> str:
-        line = await dial(self._url, client_name=self._client_name, timeout_s=self._timeout_s)
+        server = await self._locate()
+        line = await dial(server.url, client_name=self._client_name, timeout_s=self._timeout_s)
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         ear = _Ear(self._handlers, lost)
         transport = line.transport
+        self._address, self._end = server.address, ear.end
         try:
             transport.set_protocol(ear)
             parts: Any = (b"SUBSCRIBE", *self._handlers)

@@ -12,6 +12,9 @@ from service.error_registry import LockWaitersFull
 from service.limits import LOCK_WAITERS_PER_NODE_MAX
 
 Ticket = asyncio.Future[None]
+EVERY = b"*"
+"""Published before the beginning of keys instead of one key: all that begin so may be had again, for a quarantine
+ended."""
 
 
 class Wakeups:
@@ -53,6 +56,11 @@ class Wakeups:
         self.wake(key)
 
     def wake(self, key: bytes) -> None:
+        if key.startswith(EVERY):
+            beginning = key[len(EVERY) :]
+            for parked in [parked for parked in self._parked if parked.startswith(beginning)]:
+                self.wake(parked)
+            return
         for ticket in self._parked.get(key, ()):
             if not ticket.done():
                 ticket.set_result(None)

@@ -44,6 +44,16 @@ def joined(nodes: Iterable[NodeProcess]) -> NodeProcess:
     return leader
 
 
+def lead(nodes: Iterable[NodeProcess], node: NodeProcess) -> None:
+    """Make `node` the leader: whoever else leads is restarted, and hands over as it stops. Of two followers with equal
+    logs the one with the greater URL gets it, so `node` has to be that one."""
+    leader = joined(nodes)
+    if leader is not node:
+        leader.stop()
+        leader.start()
+    assert joined(nodes) is node
+
+
 def others(nodes: Iterable[NodeProcess], *without: NodeProcess) -> list[NodeProcess]:
     return [node for node in nodes if node not in without]
 

@@ -78,9 +78,9 @@ def test_a_node_that_lost_its_subscription_reads_from_redis_until_it_is_back(pai
 
 
 def test_a_stopping_node_answers_those_who_wait_and_ends_with_zero(pair: Pair, tmp_path: Any) -> None:
-    server, one, _ = pair
-    node = NodeProcess(tmp_path, server.url, NODE_ID="n9").start()
-    one.post("/lock/acquire", {"resource": "stop", "owner": "alice"})
+    server, *_ = pair
+    node = NodeProcess(tmp_path, server.url, NODE_ID="n9", CLUSTER_NAME="stopping").start()
+    node.post("/lock/acquire", {"resource": "stop", "owner": "alice"})
     got: list[Any] = []
     body = {"resource": "stop", "owner": "bob", "timeout": 60}
     waiter = threading.Thread(target=lambda: got.append(node.post("/lock/acquire", body)))

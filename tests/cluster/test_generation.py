@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import NodeProcess, RedisServer, cluster, wait_until
+from tests.support import NodeProcess, RedisServer, cluster, redis_server, wait_until
 
 
 def token(node: NodeProcess, resource: str = "r") -> int:
@@ -23,6 +23,10 @@ def token(node: NodeProcess, resource: str = "r") -> int:
 
 def generation(node: NodeProcess) -> int:
     return int(node.get("/raft/state").json["generation"])
+
+
+def fence(node: NodeProcess) -> bytes:
+    return str(node.get("/scripts").json["fence"]).encode()
 
 
 def flush(server: RedisServer) -> None:
@@ -106,15 +110,13 @@ def test_a_receipt_from_before_the_loss_is_superseded(tmp_path: Path, server: Re
         assert (refused.status, refused.json["code"]) == (409, "receipt_superseded")
 
 
-def test_a_node_with_other_scripts_is_refused_by_redis(tmp_path: Path, server: RedisServer) -> None:
-    with cluster(tmp_path, server.url, nodes=1) as (node,):
-        with server.client() as client:
-            for key in client.keys("*fence"):
-                client.set(key, b"1.another-set")
-        refused = node.post("/cache/put", {"key": "k", "value": 1})
-        assert (refused.status, refused.json["code"]) == (503, "fence_stale")
-        assert "another-set" in refused.json["detail"]
-        assert node.get("/readyz").json["code"] == "fence_stale", "no balancer may send it traffic"
+def test_a_fence_of_scripts_that_nobody_decided_is_put_right_unseen(tmp_path: Path, server: RedisServer) -> None:
+    with cluster(tmp_path, server.url, nodes=1) as (node,), server.client() as client:
+        for key in client.keys("*fence"):
+            client.set(key, b"1.another-set")
+        assert node.post("/cache/put", {"key": "k", "value": 1}).status == 200
+        assert {client.get(key) for key in client.keys("*fence")} == {fence(node)}
+        assert generation(node) == 1, "another script set loses no data"
 
 
 def test_two_clusters_share_one_redis_without_meeting(tmp_path: Path, server: RedisServer) -> None:
@@ -124,3 +126,51 @@ def test_two_clusters_share_one_redis_without_meeting(tmp_path: Path, server: Re
     ):
         a.post("/lock/acquire", {"resource": "r", "owner": "o"})
         assert b.post("/lock/acquire", {"resource": "r", "owner": "o", "timeout": 0}).json["granted"] is True
+
+
+def test_a_primary_that_followed_another_and_came_back_is_noticed_though_no_connection_was_lost(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    with (
+        redis_server(tmp_path / "other") as other,
+        cluster(tmp_path, server.url, nodes=1) as (node,),
+        server.client() as client,
+    ):
+        before = token(node)
+        with other.client() as copy:
+            copy.replicaof("127.0.0.1", str(server.port))
+            wait_until(lambda: copy.info("replication")["master_link_status"] == "up", "a copy")
+            copy.replicaof("NO", "ONE")
+        lost = token(node)
+        client.replicaof("127.0.0.1", str(other.port))
+        wait_until(lambda: client.info("replication").get("master_link_status") == "up", "the data of the copy")
+        client.replicaof("NO", "ONE")
+        wait_until(lambda: generation(node) == 2, "the new generation, without any call")
+        assert token(node) > lost > before
+
+
+def test_a_first_replica_is_no_loss(tmp_path: Path, server: RedisServer) -> None:
+    with redis_server(tmp_path / "other") as other, cluster(tmp_path, server.url, nodes=1) as (node,):
+        with other.client() as copy, server.client() as client:
+            before = client.info("replication")["master_replid"]
+            copy.replicaof("127.0.0.1", str(server.port))
+            wait_until(lambda: copy.info("replication")["master_link_status"] == "up", "a copy")
+            assert client.info("replication")["master_replid"] != before
+            client.client_kill_filter(_type="normal", skipme=True)
+        assert token(node)
+        assert generation(node) == 1
+
+
+def test_a_node_with_a_wrong_redis_url_is_refused_and_takes_nobody_along(tmp_path: Path, server: RedisServer) -> None:
+    with redis_server(tmp_path / "wrong") as wrong, cluster(tmp_path, server.url, nodes=3) as (astray, *rest):
+        astray.stop()
+        astray.env["REDIS_URL"] = wrong.url
+        astray.start(ready=False)
+
+        def is_refused() -> bool:
+            answer = astray.get("/readyz")
+            return bool(answer.status == 503 and answer.json["code"] == "store_unblessed")
+
+        wait_until(is_refused, "the refusal")
+        assert all(token(node) for node in rest)
+        assert {generation(node) for node in rest} == {1}

@@ -32,13 +32,6 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "SIMPUL_DATA" in ended.stderr
 
 
-def test_a_remembered_generation_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
-    (tmp_path / "generation-simpul.json").write_text('{"generation": -1}')
-    ended = start(tmp_path)
-    assert ended.returncode == 2
-    assert "generation-simpul.json" in ended.stderr
-
-
 def test_a_quorum_that_is_no_majority_ends_the_start(tmp_path: Path) -> None:
     ended = start(tmp_path, QUORUM="1", PEERS="http://127.0.0.1:8002,http://127.0.0.1:8003")
     assert ended.returncode == 2
@@ -50,8 +43,8 @@ def test_an_invalidation_that_part_of_the_partitions_refused_is_an_unknown_outco
 ) -> None:
     with cluster(tmp_path, server.url, nodes=1) as (node,), server.client() as client:
         keys = [f"k{number}" for number in range(200)]
-        fence = sorted(client.keys("*{p00}:fence"))[0]
-        client.set(fence, b"9.another-set")
-        answer = node.post("/cache/invalidate", {"keys": keys})
+        outcome = sorted(client.keys("*{p00}:fence"))[0].replace(b"fence", b"outcome:once")
+        client.lpush(outcome, "of another program")
+        answer = node.post("/cache/invalidate", {"keys": keys, "request_id": "once"})
         assert (answer.status, answer.json["code"]) == (504, "outcome_unknown")
         assert "1 of" in answer.json["detail"]

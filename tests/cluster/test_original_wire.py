@@ -71,7 +71,7 @@ def test_metrics_are_on_the_api_port_and_on_metrics_port(nodes: list[NodeProcess
     for node in nodes:
         node.post("/cache/put", {"key": "measured", "value": 1})
     pages = [node.get("/metrics").body.decode() for node in nodes]
-    port = nodes[2]._env["METRICS_PORT"]
+    port = nodes[2].env["METRICS_PORT"]
     pages.append(call(f"http://127.0.0.1:{port}/metrics").body.decode())
     for page in pages:
         assert re.search(r"^simpul_store_up 1\.0$", page, re.MULTILINE)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from tests.cluster.raft_cluster import (
     ended,
     joined,
     kill,
+    lead,
     leader_of,
     others,
     pause,
@@ -29,6 +32,7 @@ from tests.cluster.raft_cluster import (
     state,
     wait_for_value,
 )
+from tests.raft.slow_disk_node import HANGS_WHILE
 from tests.support import NodeProcess, RedisServer, call, cluster, redis_server, wait_until
 
 STALL_S = 0.5
@@ -205,6 +209,10 @@ def test_a_majority_that_is_gone_is_said_to_be(nodes: list[NodeProcess]) -> None
     assert decide(last, 555).status == 200
 
 
+def disks(cluster: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {url: (node["name"], node["disk"]) for url, node in cluster["nodes"].items()}
+
+
 def test_a_restart_of_all_keeps_everything(nodes: list[NodeProcess]) -> None:
     decide(nodes[0], 666)
     before, term = decided(nodes[0]), state(nodes[0])["term"]
@@ -215,7 +223,7 @@ def test_a_restart_of_all_keeps_everything(nodes: list[NodeProcess]) -> None:
     joined(nodes)
     wait_for_value(nodes, 666)
     after = decided(nodes[0])
-    assert (after["cluster_id"], after["nodes"]) == (before["cluster_id"], before["nodes"])
+    assert (after["cluster_id"], disks(after)) == (before["cluster_id"], disks(before))
     assert state(nodes[0])["term"] > term
 
 
@@ -298,7 +306,7 @@ def test_two_processes_cannot_share_a_folder(tmp_path: Path, redis_url: str) -> 
 def test_other_members_than_before_are_refused(tmp_path: Path, nodes: list[NodeProcess]) -> None:
     node = nodes[0]
     node.stop()
-    node._env["PEERS"] = ""
+    node.env["PEERS"] = ""
     assert "was made with PEERS" in start_in_vain(node)
 
 
@@ -316,6 +324,43 @@ def test_a_leader_whose_disk_fails_ends_and_another_takes_over(nodes: list[NodeP
     wait_for_value(rest, 2345)
 
 
+def _on_hanging_disk(node: NodeProcess, hangs: Path, disk_hung_ms: int) -> None:
+    """Start `node` again on a disk that hangs while the file `hangs` exists."""
+    node.stop()
+    node.command = (sys.executable, "-W", "error", "-m", "tests.raft.slow_disk_node")
+    node.env |= {HANGS_WHILE: str(hangs), "SIMPUL_DISK_HUNG_MS": str(disk_hung_ms)}
+    node.start()
+
+
+def test_a_leader_whose_disk_hangs_steps_down_and_returns_when_it_answers(
+    tmp_path: Path, nodes: list[NodeProcess]
+) -> None:
+    hangs = tmp_path / "hangs"
+    node = max(others(nodes, leader_of(nodes)), key=lambda other: other.url)
+    _on_hanging_disk(node, hangs, 60_000)
+    rest = others(nodes, node)
+    lead(nodes, node)
+    hangs.touch()
+    assert decide(rest[0], 3456).status == 200, "the others decide under a new leader"
+    assert leader_of(rest) is not node
+    assert "its own storage has not answered" in json.dumps(state(node)["history"])
+    assert node.post("/lock/acquire", {"resource": "r", "owner": "o"}).json["granted"] is True
+    hangs.unlink()
+    wait_for_value(nodes, 3456)
+    assert node.process
+    assert node.process.poll() is None
+
+
+def test_a_node_whose_disk_hangs_for_good_ends_and_says_so(tmp_path: Path, nodes: list[NodeProcess]) -> None:
+    hangs = tmp_path / "hangs"
+    node = others(nodes, leader_of(nodes))[0]
+    _on_hanging_disk(node, hangs, 1000)
+    hangs.touch()
+    assert decide(others(nodes, node)[0], 4567).status == 200
+    assert ended(node) == 1
+    assert "the disk has not answered a write for" in node.log.read_text().splitlines()[-1]
+
+
 # Secrets
 
 
@@ -325,7 +370,7 @@ def test_a_node_with_another_secret_is_not_heard(tmp_path: Path, server: RedisSe
         joined(nodes)
         stranger = others(nodes, leader_of(nodes))[0]
         stranger.stop()
-        stranger._env.update({"SIMPUL_CLUSTER_SECRET": "another-word-altogether"})
+        stranger.env.update({"SIMPUL_CLUSTER_SECRET": "another-word-altogether"})
         stranger.start()
         wait_until(lambda: "the cluster secret is wrong" in stranger.log.read_text(), "it to be told")
         assert decide(others(nodes, stranger)[0], 321).status == 200

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from service import embedded
+from tests.cluster.releases import simpul
 from tests.support import DEADLINE_S, ROOT, RedisServer, call, free_port, wait_until
 
 STOP_S = 10.0
@@ -137,11 +138,13 @@ def test_ctrl_c_stops_everything_in_order_and_leaves_no_process(tmp_path: Path, 
     ups.append(up := Up(tmp_path / "data").ready())
     children = up.children()
     assert set(children) == {"n1", "n2", "n3", "valkey"}
+    before = len(up.said)
     assert up.end(signal.SIGINT) == 0
     assert all_gone(children)
-    assert "carries no traffic" not in up.said, "a node outlived Valkey"
+    assert "carries no traffic" not in up.said[before:], "a node outlived Valkey"
     assert "killed" not in up.said
     assert not (up.data / "redis-url").exists()
+    assert not (up.data / "node-url").exists()
 
 
 def test_sigterm_stops_everything_too(tmp_path: Path, ups: list[Up]) -> None:
@@ -244,6 +247,53 @@ def test_embedded_data_survives_a_restart(ending: signal.Signals, policy: str, t
     ups.append(again := Up(tmp_path / "data", "--appendfsync", policy, nodes=1).ready())
     got = call(f"{again.urls[0]}/cache/get", "POST", {"key": "k"}).json
     assert got == {"value": {"x": 1}, "found": True, "version": put["version"], "source": "redis"}
+
+
+def test_other_nodes_on_the_same_folder_take_over_its_data(tmp_path: Path, ups: list[Up]) -> None:
+    ups.append(up := Up(tmp_path / "data", nodes=3).ready())
+    assert call(f"{up.urls[1]}/queue/publish", "POST", {"topic": "t", "data": {"x": 1}, "id": "m"}).status == 200
+    held = call(f"{up.urls[2]}/lock/acquire", "POST", {"resource": "r", "owner": "alice"}).json
+    assert up.end() == 0
+    ups.append(other := Up(tmp_path / "data", nodes=1).ready())
+    assert "adopted what Valkey holds of cluster" in other.said
+    assert call(f"{other.urls[0]}/queue/consume", "POST", {"topic": "t"}).json["message"]["data"] == {"x": 1}
+    refused = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r", "owner": "bob", "timeout": 0})
+    assert [holder["owner"] for holder in refused.json["holders"]] == ["alice"]
+    granted = call(f"{other.urls[0]}/lock/acquire", "POST", {"resource": "r2", "owner": "bob", "timeout": 10})
+    assert granted.status == 200, "nothing was lost, so nothing is held back for long"
+    assert granted.json["token"] > held["token"]
+
+
+def test_and_the_first_nodes_take_it_back(tmp_path: Path, ups: list[Up]) -> None:
+    ups.append(first := Up(tmp_path / "data", nodes=1).ready())
+    call(f"{first.urls[0]}/cache/put", "POST", {"key": "k", "value": "of the first"})
+    assert first.end() == 0
+    ups.append(second := Up(tmp_path / "data", nodes=1).ready())
+    version = call(f"{second.urls[0]}/cache/put", "POST", {"key": "k", "value": "of the second"}).json["version"]
+    assert second.end() == 0
+    ups.append(again := Up(tmp_path / "data", "--port", str(first.ports[0]), nodes=1))
+    again.urls = first.urls
+    again.ready()
+    assert call(f"{again.urls[0]}/cache/get", "POST", {"key": "k"}).json["value"] == "of the second"
+    assert call(f"{again.urls[0]}/cache/put", "POST", {"key": "k", "value": 3}).json["version"] > version
+
+
+def test_data_of_another_cluster_in_a_given_redis_is_not_taken_over(
+    tmp_path: Path, ups: list[Up], server: RedisServer
+) -> None:
+    ups.append(up := Up(tmp_path / "one", "--redis-url", server.url, nodes=1).ready())
+    assert up.end() == 0
+    ups.append(other := Up(tmp_path / "two", "--redis-url", server.url, nodes=1))
+    found = wait_until(lambda: re.search(r"simpul (adopt (\w+)) --quarantine-ms N --url (\S+)", other.said), "advice")
+    assert found
+    with server.client() as client:
+        owners = set(client.mget(client.keys("simpul:*:cluster")))
+    assert owners == {found[2].encode()}, "the data still belongs to the first cluster"
+    asked = call(f"{other.urls[0]}/cache/get", "POST", {"key": "k"})
+    assert (asked.status, asked.json["code"]) == (503, "cluster_foreign")
+    words = [*found[1].split(), "--quarantine-ms", "0", "--url", found[3]]
+    assert simpul(ROOT, *words).returncode == 0
+    other.ready()
 
 
 def test_a_given_redis_is_used_and_not_stopped(tmp_path: Path, ups: list[Up], server: RedisServer) -> None:

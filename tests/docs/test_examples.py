@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from service.store import bundle
+from tests.cluster.releases import STEP_OF_TWO, release
 from tests.docs.pages import Block, Page, all_pages, steps
 from tests.docs.shell import COMMAND_S, Shell, fill, matches
 from tests.support import ROOT, RedisServer, cluster, free_port, redis_server
 
 PAGES = [one for one in all_pages() if one.blocks]
-COUNTERS = (":fence", ":tokens", ":versions", ":incarnation")
+KEPT = (":fence", ":tokens", ":versions", ":quarantine", ":cluster", ":duty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ class Stage:
         return _swap(text, {real: shown for shown, real in self.ports.items()})
 
     def sweep(self) -> None:
-        """Take away what an earlier page left, but not the fences: a lost fence would raise the generation."""
+        """Take away what an earlier page left, but not what the cluster keeps: its loss would raise the generation."""
         client = self.server.client()
         for key in client.scan_iter("simpul:*", count=1000):
-            if not key.decode().endswith(COUNTERS):
+            if not key.decode().endswith(KEPT):
                 client.unlink(key)
         client.close()
 
@@ -59,24 +60,26 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     env = _environment(folder)
     with redis_server(folder / "redis") as server, cluster(folder, server.url) as nodes:
         ports = {str(8000 + number): str(node.port) for number, node in enumerate(nodes, 1)}
-        ports |= {"8004": str(free_port()), "6379": str(server.port)}
+        ports |= {port: str(free_port()) for port in ("8004", "8005", "8006")} | {"6379": str(server.port)}
         (folder / ".simpul").mkdir()
         (folder / ".simpul" / "redis-url").write_text(server.url)
+        (folder / ".simpul" / "node-url").write_text(nodes[0].url)
         yield Stage(server, ports, folder, env)
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """A terminal: progress bars and colours as they are there, `simpul` and `python3` of this very checkout."""
-    programs = folder / "bin"
-    programs.mkdir()
+    programs, newer = folder / "bin", release(folder / "newer", STEP_OF_TWO)
     redis_cli = shutil.which("redis-cli") or "redis-cli"
-    for name, line in {
-        "simpul": f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m service.cli "$@"',
-        "python3": f'exec "{sys.executable}" "$@"',
-        "redis-cli": f'exec "{redis_cli}" --no-raw "$@"',
+    for path, line in {
+        programs / "simpul": f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m service.cli "$@"',
+        programs / "python3": f'exec "{sys.executable}" "$@"',
+        programs / "redis-cli": f'exec "{redis_cli}" --no-raw "$@"',
+        folder / "new/bin/simpul": f'PYTHONPATH="{newer}" exec "{sys.executable}" -P -m service.cli "$@"',
     }.items():
-        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
-        (programs / name).chmod(0o755)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
     (folder / ".curlrc").write_text("silent\nshow-error\n")
     return {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder), "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
@@ -161,6 +164,7 @@ def _lua(block: Block, stage: Stage, _shell: Shell, _known: dict[str, str], _: s
     root = stage.folder / "lua"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(ROOT / "lua" / "lib", root / "lib")
+    shutil.copy(ROOT / "lua" / "layout.toml", root)
     path = root / header[1] / f"{header[2]}.lua"
     path.parent.mkdir()
     path.write_text(block.text)

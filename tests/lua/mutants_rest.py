@@ -1,9 +1,8 @@
-"""Fences, request ids, counters and the cache without one of their rules each: see test_mutants.py."""
+"""The fence, request ids, counters and the cache without one of their rules each: see test_mutants.py."""
 
 from tests.lua import test_cache_invalidate as invalidate
 from tests.lua import test_cache_put as put
 from tests.lua import test_every_script as every
-from tests.lua import test_fence_install as install
 from tests.lua import test_lock_acquire as acquire
 from tests.lua.mutant import Mutant
 
@@ -69,41 +68,6 @@ MUTANTS = (
         "if counter_is_lost then",
         "if false then",
         put.test_a_lost_counter_stores_nothing,
-    ),
-    Mutant(
-        "older generation installed",
-        "fence/install",
-        "> generation then",
-        "> generation + 9 then",
-        install.test_an_older_generation_is_refused_with_the_fence_it_met,
-    ),
-    Mutant(
-        "generations compared as text",
-        "fence/install",
-        'tonumber(string.match(installed, "^%d+")) > generation',
-        'string.match(installed, "^%d+") > string.match(ARGV[1], "^%d+")',
-        install.test_generations_are_compared_as_numbers,
-    ),
-    Mutant(
-        "counters not lifted",
-        "fence/install",
-        'redis.call("SET", counter, floor)',
-        'redis.call("SETNX", counter, floor)',
-        install.test_a_new_generation_lifts_the_counters_above_all_earlier_numbers,
-    ),
-    Mutant(
-        "counter lowered to the floor",
-        "fence/install",
-        "last < tonumber(floor)",
-        "last ~= tonumber(floor)",
-        install.test_a_counter_above_the_floor_stays,
-    ),
-    Mutant(
-        "lost counter brought back",
-        "fence/install",
-        "if #low > 0 and",
-        "if false and",
-        install.test_a_counter_lost_under_a_generation_does_not_come_back_under_it,
     ),
     Mutant(
         "version not compared",

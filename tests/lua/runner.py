@@ -17,6 +17,8 @@ from tests.support import DEADLINE_S, RedisServer
 
 COUNTER_BITS = 36
 GENERATION = 3
+CLUSTER_ID = "ours"
+QUARANTINE_MS = 60_000
 KEEP_MS = 600_000
 WAKE_CHANNEL = "wake"
 CHANNEL = "invalidate"
@@ -24,6 +26,7 @@ CHANNEL = "invalidate"
 _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
 -- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
+-- A quarantine ends at a time written in its value.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
@@ -32,6 +35,10 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
     for at = 1, #all, 2 do
       redis.call("ZADD", key, string.format("%.17g", tonumber(all[at + 1]) - ms), all[at])
     end
+  end
+  if string.find(key, "}:quarantine$") then
+    local ends_at, set_aside = string.match(redis.call("GET", key), "^(%d+) (%d+)$")
+    redis.call("SET", key, string.format("%.0f %s", ends_at - ms, set_aside))
   end
   local left_ms = redis.call("PTTL", key)
   if left_ms > ms then
@@ -101,6 +108,9 @@ class Runner:
             "fence": one.fence,
             "tokens": one.tokens,
             "versions": one.versions,
+            "quarantine": one.quarantine,
+            "cluster": one.cluster,
+            "duty": one.duty,
             "outcome": one.outcome + request_id.encode(),
             "lock": one.lock + suffix,
             "readers": one.readers + suffix,
@@ -157,12 +167,52 @@ class Runner:
 
     # -- fence
 
-    def install(self, generation: int, script_set: str = "set1") -> Reply:
+    @property
+    def generation(self) -> int:
+        return int(self.fence.partition(".")[0])
+
+    def install(
+        self,
+        generation: int,
+        script_set: str = "set1",
+        *,
+        cluster_id: str = CLUSTER_ID,
+        adopted: str = "",
+        quarantine_ms: int = 0,
+    ) -> Reply:
         fence = f"{generation}.{script_set}"
-        reply = self.call("fence.install", "", fence=fence, floor=generation << COUNTER_BITS)
+        reply = self.call(
+            "fence.install",
+            "",
+            fence=fence,
+            floor=generation << COUNTER_BITS,
+            cluster_id=cluster_id,
+            adopted=adopted,
+            quarantine_ms=quarantine_ms,
+        )
         if reply.code == "ok":
             self.fence = fence
         return reply
+
+    def check(self, cluster_id: str = CLUSTER_ID) -> Reply:
+        return self.call("fence.check", "", cluster_id=cluster_id)
+
+    def shorten(self, quarantine_ms: int) -> Reply:
+        return self.call("fence.shorten", "", quarantine_ms=quarantine_ms)
+
+    def lift(self, assignment: int = 1, node: str = "n1") -> Reply:
+        return self.call("lock.lift", "", assignment=assignment, node=node)
+
+    def quarantine_left_ms(self) -> int:
+        """-1 when there is no quarantine."""
+        reply = self.check()
+        assert reply.code == "ok", reply
+        return int(reply.fields[0])
+
+    def lose_everything(self, quarantine_ms: int = QUARANTINE_MS) -> None:
+        """Redis starts empty, and the leader does what it does then."""
+        self.redis.flushall()
+        assert self.install(self.generation + 1, quarantine_ms=quarantine_ms).code == "ok"
 
     # -- lock
 
@@ -180,6 +230,18 @@ class Runner:
 
     def renew(self, owner: str, token: int, ttl_ms: int | str = "", *, resource: str = "res", **args: Any) -> Reply:
         return self.call("lock.renew", resource, owner=owner, token=token, ttl_ms=ttl_ms, **args)
+
+    def reattach(
+        self,
+        owner: str,
+        token: int,
+        mode: str = "exclusive",
+        ttl_ms: int = 30_000,
+        *,
+        resource: str = "res",
+        **args: Any,
+    ) -> Reply:
+        return self.call("lock.reattach", resource, owner=owner, token=token, mode=mode, ttl_ms=ttl_ms, **args)
 
     def holders(self, resource: str = "res") -> dict[str, int]:
         """Tokens by owner, as lock.inspect tells them."""
@@ -267,7 +329,7 @@ class Runner:
     def kinds(self) -> set[str]:
         """Which kinds of keys exist, apart from what every partition has for ever."""
         found = {key.decode().split(":")[3] for key in self.redis.keys("*")}
-        return found - {"fence", "tokens", "versions"}
+        return found - {"fence", "tokens", "versions", "cluster", "duty"}
 
     def key(self, kind: str, name: str = "") -> bytes:
         return self.keys_of(name, name)[kind]

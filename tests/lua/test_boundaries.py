@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from service.store import bundle
-from tests.lua.runner import Message, Runner
+from tests.lua.runner import COUNTER_BITS, GENERATION, Message, Runner
 from tests.lua.test_queue_receipts import Settle, each_settle
 from tests.support import RedisServer
 
 START_MS = 4_000_000_000_000
+OLD_TOKEN = (GENERATION << COUNTER_BITS) + 1
 
 
 class Clocked(Runner):
@@ -113,3 +114,77 @@ def test_a_renewed_lease_ends_counted_from_the_renewal(run: Clocked) -> None:
     assert run.holders() == {"a": token}
     run.at(1_600)
     assert run.holders() == {}
+
+
+def in_quarantine(run: Clocked) -> None:
+    run.install(GENERATION + 1, quarantine_ms=1_000)
+
+
+@pytest.mark.parametrize("mode", ["exclusive", "shared"])
+def test_a_quarantine_holds_in_its_last_millisecond(run: Clocked, mode: str) -> None:
+    in_quarantine(run)
+    run.at(999)
+    assert run.check() == ("ok", [1])
+    assert run.acquire("a", mode) == ("lock_quarantine", [1])
+    assert run.renew("a", OLD_TOKEN) == ("lock_quarantine", [1])
+    assert run.lift() == ("ok", [1])
+    assert run.shorten(1) == ("ok", [1])
+    assert run.reattach("a", OLD_TOKEN, mode).code == "ok"
+
+
+@pytest.mark.parametrize("act", ["check", "exclusive", "shared", "renew", "lift", "shorten", "reattach", "install"])
+def test_a_quarantine_is_over_exactly_at_its_end(run: Clocked, act: str) -> None:
+    in_quarantine(run)
+    run.at(1_000)
+    if act == "check":
+        assert run.check() == ("ok", [0])
+    elif act in ("exclusive", "shared"):
+        assert run.acquire("a", act).code == "ok"
+    elif act == "renew":
+        assert run.renew("a", OLD_TOKEN).code == "lock_lost"
+    elif act == "lift":
+        assert run.lift() == ("ok", [0])
+    elif act == "shorten":
+        assert run.shorten(0) == ("ok", [0])
+    elif act == "reattach":
+        assert run.reattach("a", OLD_TOKEN).code == "lock_lost"
+    else:
+        run.install(GENERATION + 2)
+        assert run.check() == ("ok", [-1])
+
+
+@pytest.mark.parametrize(("given_ms", "left_ms"), [(399, 399), (400, 400), (401, 400)])
+def test_a_quarantine_is_shortened_to_the_millisecond_and_not_prolonged_by_one(
+    run: Clocked, given_ms: int, left_ms: int
+) -> None:
+    in_quarantine(run)
+    run.at(600)
+    assert run.shorten(given_ms) == ("ok", [left_ms])
+    assert run.check() == ("ok", [left_ms])
+
+
+@pytest.mark.parametrize(("given_ms", "left_ms"), [(0, 400), (400, 400), (401, 401)])
+def test_of_two_quarantines_the_longer_one_counts_to_the_millisecond(run: Clocked, given_ms: int, left_ms: int) -> None:
+    in_quarantine(run)
+    run.at(600)
+    run.install(GENERATION + 2, quarantine_ms=given_ms)
+    assert run.check() == ("ok", [left_ms])
+
+
+@pytest.mark.parametrize("later", ["exclusive", "shared"])
+def test_a_later_shared_hold_stands_in_its_last_millisecond_and_no_longer(run: Clocked, later: str) -> None:
+    run.install(GENERATION + 1, quarantine_ms=9_000)
+    run.reattach("a", OLD_TOKEN + 1, "shared", 1_000)
+    run.at(999)
+    assert run.reattach("a", OLD_TOKEN, later).code == "lock_lost"
+    run.at(1_000)
+    assert run.reattach("a", OLD_TOKEN, later).code == "ok"
+
+
+def test_a_repeat_of_taking_a_hold_up_is_true_to_its_last_millisecond(run: Clocked) -> None:
+    run.install(GENERATION + 1, quarantine_ms=9_000)
+    run.reattach("a", OLD_TOKEN, "shared", 1_000, request_id="r1")
+    run.at(999)
+    assert run.reattach("a", OLD_TOKEN, "shared", 1_000, request_id="r1").code == "ok"
+    run.at(1_000)
+    assert run.reattach("a", OLD_TOKEN, "shared", 1_000, request_id="r1").code == "lock_lost"

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.lua import mutants_lock, mutants_queue, mutants_rest
+from tests.lua import mutants_fence, mutants_lock, mutants_quarantine, mutants_queue, mutants_rest
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
-MUTANTS = (*mutants_lock.MUTANTS, *mutants_queue.MUTANTS, *mutants_rest.MUTANTS)
+MUTANTS = (
+    *mutants_fence.MUTANTS,
+    *mutants_lock.MUTANTS,
+    *mutants_quarantine.MUTANTS,
+    *mutants_queue.MUTANTS,
+    *mutants_rest.MUTANTS,
+)
 
 
 @pytest.fixture

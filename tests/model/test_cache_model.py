@@ -89,7 +89,7 @@ class CacheMachine(World):
     def redis_forgets(self, unlucky: int) -> None:
         """Versions of the next generation are above all earlier ones: no near cache takes a new value for old."""
         if unlucky == 9:
-            self.lose_everything()
+            self.run.lose_everything()
             self.values.clear()
             self.asked.clear()
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lua import mutants_lock, mutants_queue, mutants_rest
 from tests.lua.mutant import Mutant, mutated
+from tests.lua.test_mutants import MUTANTS
 from tests.model.test_cache_model import CacheMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_queue_model import QueueMachine
@@ -20,6 +20,17 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "token not compared on release",
         "ended reader renewed",
         "fingerprint not compared",
+        "granted in quarantine",
+        "quarantine cut short by the next",
+        "lifted before its time",
+        "counters not lifted",
+        "lower token beats higher",
+        "whoever comes first stays",
+        "writer taken up over later readers",
+        "own later reader overwritten",
+        "hold that is shown renewed in quarantine",
+        "shorter lease not marked",
+        "exclusive hold that is shown refused",
     ),
     QueueMachine: (
         "duplicate queued",
@@ -35,7 +46,7 @@ SEEN: dict[type[World], tuple[str, ...]] = {
     ),
     CacheMachine: ("version not compared", "put without lifetime", "only the first key removed"),
 }
-ALL = {one.rule: one for one in (*mutants_lock.MUTANTS, *mutants_queue.MUTANTS, *mutants_rest.MUTANTS)}
+ALL = {one.rule: one for one in MUTANTS}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the models share: an emptied server, time that both sides pass together, and repeatable examples."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -11,6 +11,13 @@ from tests.support import RedisServer
 
 MOMENT_MS = 100_000
 """Times in the models are multiples of this; the real milliseconds of a run never add up to one."""
+
+
+class Copy(NamedTuple):
+    """Everything a replica had, and how far the models' time was then."""
+
+    keys: dict[bytes, tuple[bytes, int]]
+    travelled_ms: int
 
 
 class World(RuleBasedStateMachine):
@@ -27,6 +34,7 @@ class World(RuleBasedStateMachine):
         self.run = Runner(self.server, self.script_set)
         self.run.keep_ms = MOMENT_MS * 1_000_000
         self.now = 0
+        self.travelled_ms = 0
 
     def teardown(self) -> None:
         if hasattr(self, "run"):
@@ -35,12 +43,22 @@ class World(RuleBasedStateMachine):
     def pass_moments(self, moments: int, *, linger: bool) -> None:
         # One millisecond more: batches end within the millisecond after their time.
         self.run.pass_time(moments * MOMENT_MS + 1, linger=linger)
+        self.travelled_ms += moments * MOMENT_MS + 1
         self.now += moments
 
-    def lose_everything(self) -> None:
-        generation = int(self.run.fence.partition(".")[0])
-        self.run.redis.flushall()
-        self.run.install(generation + 1)
+    def copy(self) -> Copy:
+        redis = self.run.redis
+        keys = {key: (redis.dump(key), redis.pttl(key)) for key in redis.keys("*")}
+        return Copy(keys, self.travelled_ms)
+
+    def bring_back(self, copy: Copy) -> None:
+        """The copy as it is now: what ended since has ended in it, too."""
+        redis = self.run.redis
+        redis.flushall()
+        for key, (value, left_ms) in copy.keys.items():
+            redis.restore(key, max(left_ms, 0), value)
+        # Also the real time that has gone by, which is much less than this and than a moment.
+        self.run.pass_time(self.travelled_ms - copy.travelled_ms + MOMENT_MS // 50)
 
 
 def explore(

@@ -73,7 +73,10 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "simulator",
         "test_storage:test_a_repeated_ack_and_the_ack_of_an_earlier_life_are_ignored",
     ),
-    storage.EntriesBeforeTerm: ("test_storage:test_a_write_torn_after_its_first_record_leaves_a_disk_that_starts",),
+    storage.EntriesBeforeTerm: (
+        "simulator",
+        "test_storage:test_a_write_torn_after_its_first_record_leaves_a_disk_that_starts",
+    ),
     log.TruncatesOnDuplicate: (
         "simulator",
         "test_replication:test_a_delayed_duplicate_append_does_not_cut_off_what_came_after_it",
@@ -109,6 +112,7 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "test_storage:test_the_ack_of_a_new_terms_first_write_does_not_cover_what_its_leader_then_replaced",
     ),
     commitment.CommitsOldTermByCount: (
+        "simulator",
         "test_labs:test_figure_8_an_old_term_entry_on_a_majority_is_not_committed_by_count",
     ),
     commitment.FollowerCommitsPastAgreement: (
@@ -143,7 +147,10 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "simulator",
         "test_elections:test_a_repeated_vote_counts_once",
     ),
-    elections.OldVoteCounts: ("test_elections:test_a_vote_of_an_old_term_does_not_count",),
+    elections.OldVoteCounts: (
+        "simulator",
+        "test_elections:test_a_vote_of_an_old_term_does_not_count",
+    ),
     elections.PreVoteChangesTerm: (
         "simulator",
         "test_elections:test_a_pre_vote_request_changes_neither_term_nor_vote_nor_timer",
@@ -186,20 +193,33 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "test_reads_and_transfer:test_a_read_is_not_confirmed_by_a_round_that_began_before_it",
     ),
     reads.OldHeartbeatReplyConfirms: (
+        "simulator",
         "test_reads_and_transfer:test_a_heartbeat_reply_of_an_old_term_confirms_nothing",
     ),
-    flow.LostAppendsForgotten: ("test_replication:test_a_lost_append_is_found_by_the_next_heartbeat",),
+    flow.LostAppendsForgotten: (
+        "simulator",
+        "test_replication:test_a_lost_append_is_found_by_the_next_heartbeat",
+    ),
     flow.WindowJams: (
         "simulator",
         "test_replication:test_a_window_full_of_lost_requests_moves_again",
     ),
-    flow.OldRefusalObeyed: ("test_replication:test_an_old_refusal_leaves_match_and_next_in_order",),
+    flow.OldRefusalObeyed: (
+        "simulator",
+        "test_replication:test_an_old_refusal_leaves_match_and_next_in_order",
+    ),
     flow.SnapshotSentOnce: (
         "simulator",
         "test_replication:test_a_lost_snapshot_is_sent_again",
     ),
+    flow.OldDiskBelieved: (
+        "simulator",
+        "test_replaced_disk:test_a_replaced_disk_is_filled_anew_and_told_of_no_commit_only_the_old_one_had",
+        "test_replaced_disk:test_what_the_old_disk_acknowledged_does_not_count_for_commitment",
+    ),
     flow.SlowBackTrack: ("test_labs:test_back_track_over_long_wrong_logs_costs_a_round_per_term_not_per_entry",),
     flow.TransferTakesProposals: (
+        "simulator",
         "test_reads_and_transfer:test_proposals_are_refused_during_a_transfer_and_accepted_after_its_abort",
     ),
     flow.TransferNeverAborts: (
@@ -207,12 +227,17 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "test_reads_and_transfer:test_proposals_are_refused_during_a_transfer_and_accepted_after_its_abort",
     ),
     flow.TransferBeforeCaughtUp: (
+        "simulator",
         "test_reads_and_transfer:test_a_transfer_target_catches_up_before_it_is_told_to_campaign",
     ),
     flow.TransferIsOrdinaryCampaign: (
+        "simulator",
         "test_reads_and_transfer:test_a_transferred_campaign_is_not_stopped_by_the_leaders_own_defence",
     ),
-    flow.BacklogUnbounded: ("test_bounds_and_guards:test_an_isolated_leaders_backlog_is_bounded_by_bytes",),
+    flow.BacklogUnbounded: (
+        "simulator",
+        "test_bounds_and_guards:test_an_isolated_leaders_backlog_is_bounded_by_bytes",
+    ),
     flow.BacklogLeaks: (
         "simulator",
         "test_bounds_and_guards:test_committed_bytes_leave_the_backlog",
@@ -221,8 +246,14 @@ TABLE: dict[Bug, tuple[str, ...]] = {
         "simulator",
         "test_bounds_and_guards:test_no_request_carries_more_than_the_message_bound",
     ),
-    flow.WindowUnbounded: ("test_bounds_and_guards:test_unanswered_requests_never_exceed_the_window",),
-    flow.ForeignSenderBelieved: ("test_labs:test_a_member_ignores_what_is_not_for_it_or_not_from_a_member",),
+    flow.WindowUnbounded: (
+        "simulator",
+        "test_bounds_and_guards:test_unanswered_requests_never_exceed_the_window",
+    ),
+    flow.ForeignSenderBelieved: (
+        "simulator",
+        "test_labs:test_a_member_ignores_what_is_not_for_it_or_not_from_a_member",
+    ),
 }
 
 

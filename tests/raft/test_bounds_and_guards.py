@@ -177,6 +177,11 @@ def test_a_broken_configuration_names_the_rule(settings: dict[str, object], rule
         Config(**{**valid, **settings}).validate()  # type: ignore[arg-type]
 
 
+def test_no_member_is_made_of_a_broken_configuration(raft: RaftClass) -> None:
+    with pytest.raises(ConfigError, match="1, 3 or 5"):
+        raft(config("n1", 2), Random(1), Stored())
+
+
 def test_the_default_configuration_is_valid() -> None:
     Config("n1", MEMBERS).validate()
     assert World(3).core("n1").role is Role.FOLLOWER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
@@ -91,6 +92,62 @@ def test_another_protocol_version_is_refused_saying_which() -> None:
     body = msgspec.msgpack.encode([2, "anything", "else"])
     with pytest.raises(WireError, match=r"version 2; this node speaks 1"):
         wire.decode(body)
+
+
+# Releases beside each other
+
+
+def _altered(change: Callable[[list[Any]], None], *messages: Any) -> Parcel:
+    """A parcel as another release might send it."""
+    elements = msgspec.msgpack.decode(wire.encode(parcel(*messages)))
+    change(elements)
+    return wire.decode(msgspec.msgpack.encode(elements))
+
+
+def test_fields_that_a_later_release_appended_are_ignored() -> None:
+    beat = wire.to_wire(Heartbeat("a", "b", 7, 40, 3))
+
+    def append(elements: list[Any]) -> None:
+        elements[7][0].append("news of a message")
+        elements.append("news of a parcel")
+
+    assert _altered(append, beat) == parcel(beat)
+
+
+def test_a_message_type_of_a_later_release_is_dropped_and_the_others_are_heard() -> None:
+    beat = wire.to_wire(Heartbeat("a", "b", 7, 40, 3))
+    assert _altered(lambda elements: elements[7].insert(0, [99, "anything"]), beat) == parcel(beat)
+    with pytest.raises(WireError):
+        _altered(lambda elements: elements[7].insert(0, [99, "anything"]), beat, Broken())
+    with pytest.raises(WireError):
+        _altered(lambda elements: elements[7].insert(0, ["99"]), beat)
+
+
+class Broken(msgspec.Struct, array_like=True, tag=7):
+    """A heartbeat whose term is a word."""
+
+    term: str = "seven"
+
+
+@dataclasses.dataclass(frozen=True)
+class LaterHeartbeat(Heartbeat):
+    """What Heartbeat may become."""
+
+    load: int = 5
+
+
+def test_a_field_appended_here_takes_its_default_in_an_older_nodes_message() -> None:
+    later = wire.wire_type(LaterHeartbeat, 7, always=3)
+    older = msgspec.msgpack.encode(wire.to_wire(Heartbeat("a", "b", 7, 40, 3)))
+    assert msgspec.msgpack.decode(older, type=later) == later(7, 40, 3, 5)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(Message) if kind is not InstallSnapshot])
+def test_no_field_of_version_1_may_be_missing(kind: Any) -> None:
+    values: dict[Any, Any] = {"int": 1, "bool": True, "bytes": b"x", "tuple[Entry, ...]": (), "NodeId": "http://a"}
+    message = kind(**{field.name: values[field.type] for field in dataclasses.fields(kind)})
+    with pytest.raises(WireError):
+        _altered(lambda elements: elements[7][0].pop(), wire.to_wire(message))
 
 
 @pytest.mark.parametrize("term", [-1, 2**63])

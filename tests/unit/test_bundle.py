@@ -1,6 +1,8 @@
 """The bundle: what a flattened script is made of, which headers are refused, and what names a version."""
 
+import dataclasses
 import shutil
+import zlib
 from pathlib import Path
 
 import pytest
@@ -40,9 +42,13 @@ end
 """
 
 
+LAYOUT = "writes = 2\nreads = [1, 2]\n"
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for path, text in {
+        "layout.toml": LAYOUT,
         "noun/act.lua": SCRIPT,
         "lib/fence.lua": FENCE,
         "lib/more.lua": "--- @include lib/fence\nlocal more = 1\n",
@@ -182,3 +188,36 @@ def test_sources_come_from_the_checkout_or_from_the_installed_package(
 def test_the_shipped_set_is_built_once() -> None:
     assert bundle.shipped() is bundle.shipped()
     assert bundle.shipped() == bundle.build(bundle.sources_dir())
+
+
+def test_the_data_layouts_are_read_and_are_part_of_the_version(root: Path) -> None:
+    before = bundle.build(root)
+    assert (before.layout, before.reads) == (2, (1, 2))
+    change(root, "reads = [1, 2]", "reads = [2]", "layout.toml")
+    assert bundle.build(root).version != before.version
+
+
+@pytest.mark.parametrize("layouts", ["", "writes = 1\n", "writes = 3\nreads = [1, 2]\n", 'writes = 1\nreads = ["1"]\n'])
+def test_a_set_that_cannot_read_what_it_writes_is_refused(root: Path, layouts: str) -> None:
+    change(root, LAYOUT, layouts, "layout.toml")
+    with pytest.raises(BundleError, match=r"layout\.toml: says"):
+        bundle.build(root)
+
+
+def test_a_packed_set_is_the_same_set_when_unpacked() -> None:
+    assert bundle.unpack(bundle.pack(bundle.shipped())) == bundle.shipped()
+
+
+def test_a_packed_script_that_is_not_what_its_hash_says_is_refused(root: Path) -> None:
+    script_set = bundle.build(root)
+    script = script_set.scripts["noun.act"]
+    forged = dataclasses.replace(script, source=script.source + "return 1\n")
+    with pytest.raises(BundleError, match=r"noun\.act: the source does not have the hash"):
+        bundle.unpack(bundle.pack(dataclasses.replace(script_set, scripts={"noun.act": forged})))
+
+
+def test_what_is_no_packed_set_is_refused() -> None:
+    packed = bundle.pack(bundle.shipped())
+    for broken in (b"", b"x", packed[:-1], packed[:100], zlib.compress(b"\x90")):
+        with pytest.raises(BundleError, match="not a packed script set"):
+            bundle.unpack(broken)

@@ -2,8 +2,12 @@
 
 import json
 import shlex
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,12 +34,16 @@ WORDS = {
     "cache.put": "key=k value=1",
     "cache.get": "key=k",
     "cache.invalidate": "key=k",
-    "fence.install": "partition=3",
+    "fence.install": "partition=3 cluster_id=c1",
+    "fence.check": "partition=3 cluster_id=c1",
+    "fence.shorten": "partition=3 quarantine_ms=0",
+    "lock.lift": "partition=3 assignment=17 node=http://127.0.0.1:8001",
+    "lock.reattach": "resource=r1 owner=alice token=68719476737",
 }
 
 
 def simpul(*words: str, **env: str) -> Result:
-    given = {"REDIS_URL": "", "CLUSTER_NAME": "", **env}
+    given = {"REDIS_URL": "", "CLUSTER_NAME": "", "SELF_URL": "", "HTTP_PORT": "", **env}
     return CliRunner().invoke(cli.cli, words, env=given)
 
 
@@ -55,7 +63,7 @@ def test_a_script_with_an_unknown_key_name_is_refused_by_name() -> None:
     script = shipped().scripts["cache.get"]
     odd = replace(script, keys=(*script.keys, Argument("tags", "keys by tag", repeats=False)))
     with pytest.raises(evalsha.EvalshaError, match=r"cache\.get has a key 'tags'"):
-        evalsha.invocation(ScriptSet("v", {"cache.get": odd}), "cache.get", ["key=k"], config.load({}), None)
+        evalsha.invocation(ScriptSet("v", {"cache.get": odd}, 1, (1,)), "cache.get", ["key=k"], config.load({}), None)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -70,7 +78,7 @@ def test_every_script_has_a_line_with_as_many_keys_and_arguments_as_its_header(n
 def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
     partition = Keys("blue").partition_of(b"r1")
     words = line("lock.acquire", "resource=r1", "owner=alice", "request_id=once", CLUSTER_NAME="blue")
-    assert words[6:12] == [
+    assert words[6:13] == [
         key.decode()
         for key in (
             partition.fence,
@@ -79,13 +87,14 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
             partition.lock + b"r1",
             partition.readers + b"r1",
             partition.reader_holds + b"r1",
+            partition.quarantine,
         )
     ]
 
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[12:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
+    assert words[13:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:
@@ -141,6 +150,25 @@ def test_a_password_stays_out_of_the_line() -> None:
     assert "s3cret" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis+cluster://a:7000,b:7001", "redis-cli -c -h a -p 7000"),
+        ("rediss+cluster://bob:s3cret@[::1]:7000", "redis-cli -c -h ::1 -p 7000 --user bob --tls"),
+        ("redis+sentinel://s:26379/orders?db=2", "redis-cli -h <primary> -p <port> -n 2"),
+        (
+            "rediss+sentinel://:s3cret@s/orders?ssl_ca_certs=/ca.pem&sentinel_password=s3cret",
+            "redis-cli -h <primary> -p <port> --tls --cacert /ca.pem",
+        ),
+    ],
+)
+def test_the_line_reaches_every_topology(url: str, words: str) -> None:
+    result = simpul("evalsha", "cache.get", "key=k", "--offline", "--redis-url", url)
+    assert " ".join(shlex.split(result.stdout)).startswith(f"{words} EVALSHA ")
+    assert ("SENTINEL GET-MASTER-ADDR-BY-NAME orders" in result.stderr) == ("sentinel" in url)
+    assert "s3cret" not in result.output
+
+
 def test_the_redis_of_a_running_up_is_found_by_its_folder(tmp_path: Path) -> None:
     (tmp_path / "redis-url").write_text("redis://127.0.0.1:7777/0\n")
     result = simpul("evalsha", "cache.get", "key=k", "--offline", "--data", str(tmp_path))
@@ -155,16 +183,86 @@ def test_a_redis_that_is_not_there_is_named() -> None:
 
 
 def test_scripts_lists_names_and_hashes_for_people_and_for_programs() -> None:
-    shown = simpul("scripts").stdout
-    listed = json.loads(simpul("scripts", "--json").stdout)
+    nowhere = ("--url", "http://127.0.0.1:1")
+    shown = simpul("scripts", *nowhere).stdout
+    listed = json.loads(simpul("scripts", "--json", *nowhere).stdout)
     assert listed["script_set"] == shipped().version
     for name, script in shipped().scripts.items():
         assert f"{script.sha}  {script.summary}" in shown
         assert listed["scripts"][name]["sha"] == script.sha
 
 
+def test_scripts_of_this_installation_are_listed_where_no_node_answers() -> None:
+    result = simpul("scripts", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"script set {shipped().version}"
+    assert "no node answers at http://127.0.0.1:1" in result.stderr
+    assert json.loads(simpul("scripts", "--json", "--url", "http://127.0.0.1:1").stdout)["cluster"] is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["status", "adopt c1 --quarantine-ms 0", "scripts stage", "scripts activate v", "scripts rollback", "scripts diff"],
+)
+def test_a_command_for_nodes_says_which_one_does_not_answer_and_what_to_check(words: str) -> None:
+    result = simpul(*words.split(), "--url", "http://127.0.0.1:1/")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "simpul: no node answers at http://127.0.0.1:1 (Connection refused). Is it running, and is this its address? "
+        "Name another node with --url\n"
+    )
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 404 Not Found\r\n\r\nnothing here", b"HTTP/1.0 500 Oops\r\n\r\n{}"])
+def test_a_server_that_is_no_node_is_told_as_such(answer: bytes) -> None:
+    with answering(answer) as url:
+        result = simpul("status", "--url", url)
+    assert result.exit_code == 1
+    assert f"{url} answers with status {int(answer.split()[1])} and is no Simpul node" in result.stderr
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 200 OK\r\n\r\n<html>", b"+PONG\r\n", b""])
+def test_gibberish_is_no_answer(answer: bytes) -> None:
+    with answering(answer) as url:
+        result = simpul("status", "--url", url)
+    assert result.exit_code == 1
+    assert f"no node answers at {url} (" in result.stderr
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that says the same to its one caller, whatever is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            caller, _ = listening.accept()
+            with caller:
+                caller.recv(65536)
+                caller.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+def test_the_node_is_the_one_named_else_this_environment_s_else_that_of_a_running_up(tmp_path: Path) -> None:
+    asked = ("status", "--data", str(tmp_path))
+    (tmp_path / "node-url").write_text("http://127.0.0.1:2\n")
+    assert "at http://127.0.0.1:2 (" in simpul(*asked).stderr
+    assert "at http://127.0.0.1:3 (" in simpul(*asked, HTTP_PORT="3").stderr
+    assert "at http://127.0.0.1:4 (" in simpul(*asked, SELF_URL="http://127.0.0.1:4", HTTP_PORT="3").stderr
+    assert "at http://127.0.0.1:5 (" in simpul(*asked, "--url", "http://127.0.0.1:5", HTTP_PORT="3").stderr
+
+
+def test_adopting_without_saying_for_how_long_locks_are_held_back_is_refused() -> None:
+    result = simpul("adopt", "c1")
+    assert result.exit_code == 2
+    assert "--quarantine-ms" in result.stderr
+
+
 def test_dump_writes_each_script_flattened(tmp_path: Path) -> None:
-    assert simpul("scripts", "--dump", str(tmp_path / "lua")).exit_code == 0
+    assert simpul("scripts", "dump", str(tmp_path / "lua")).exit_code == 0
     for name, script in shipped().scripts.items():
         assert (tmp_path / "lua" / f"{name}.lua").read_text() == script.source
 

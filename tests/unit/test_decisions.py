@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.decisions import commands
-from service.decisions.commands import (
+from service.decisions.replicated import commands
+from service.decisions.replicated.commands import (
     CLUSTER_SETTINGS,
     ChangeSetting,
     Command,
@@ -17,7 +17,7 @@ from service.decisions.commands import (
     ReplaceDisk,
     Request,
 )
-from service.decisions.machine import DecisionMachine, UnknownCommand
+from service.decisions.replicated.machine import DecisionMachine, UnknownCommand
 from service.error_registry import DiskNotRegistered, RaftDiskReplaced
 
 URL = "http://127.0.0.1:8001"

@@ -15,10 +15,10 @@ from tests.support import ROOT, RedisServer
 
 SCRIPTS = bundle.shipped().scripts
 each_script = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
-OF_THE_DECISIONS = {"fence.install"}
-"""Scripts that no domain calls: their one call site is in service/decisions."""
+OF_THE_LEADER = {name for name in SCRIPTS if name.startswith("fence.")}
+"""Called from service/decisions only, by the leader's own version of them and not by the active script set's."""
 
-for module in ("service.lock.locks", "service.queue.queues", "service.cache.caches"):
+for module in ("service.lock.locks", "service.queue.queues", "service.cache.caches", "service.duties.quarantine"):
     import_module(module)
 
 
@@ -26,19 +26,29 @@ def names(arguments: tuple[Argument, ...]) -> tuple[str, ...]:
     return tuple(argument.name for argument in arguments)
 
 
+def is_duty(script: LuaScript) -> bool:
+    return "duty" in names(script.keys)
+
+
 def code_of(script: LuaScript) -> str:
     return re.sub(r"--[^\n]*", "", script.source)
 
 
 def test_every_script_has_a_call_site_that_declares_it() -> None:
-    assert set(declared()) == set(SCRIPTS) - OF_THE_DECISIONS
+    assert set(declared()) == set(SCRIPTS) - OF_THE_LEADER
 
 
-@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - OF_THE_DECISIONS))
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - OF_THE_LEADER))
 def test_callers_send_what_the_header_declares_in_its_order(name: str) -> None:
     call, script = declared()[name], SCRIPTS[name]
     assert call.keys == names(script.keys)
     assert call.args == names(script.args)
+
+
+@pytest.mark.parametrize("name", sorted(declared()))
+def test_callers_repeat_what_the_header_repeats(name: str) -> None:
+    script = SCRIPTS[name]
+    assert declared()[name].items == {one.name for one in (*script.keys, *script.args) if one.repeats}
 
 
 @each_script
@@ -70,11 +80,10 @@ def test_a_local_that_stands_for_an_argument_has_its_name(script: LuaScript) -> 
 
 @each_script
 def test_the_codes_of_the_code_are_those_of_the_header(script: LuaScript) -> None:
-    body = re.sub(r'"(?:[^"\\]|\\.)*"', '""', code_of(script))
-    used = {name.lower() for name in re.findall(r"\b[A-Z][A-Z_]+\b", body.split("\n\n", 1)[-1])} - {"keys", "argv"}
-    uses = {code: len(re.findall(rf"\b{code.upper()}\b", body)) for code in used}
-    replied = {code for code, count in uses.items() if count > 1}
-    assert replied == {reply.code for reply in script.replies}
+    without_texts = re.sub(r'"(?:[^"\\]|\\.)*"', '""', code_of(script))
+    without_constants = re.sub(r'^local [A-Z_]+ = ""$', "", without_texts, flags=re.MULTILINE)
+    used = {name.lower() for name in re.findall(r"\b[A-Z][A-Z_]+\b", without_constants)} - {"keys", "argv"}
+    assert used == {reply.code for reply in script.replies}
 
 
 @each_script
@@ -83,14 +92,24 @@ def test_every_reply_is_in_the_registry(script: LuaScript) -> None:
 
 
 @each_script
-def test_a_script_that_writes_keeps_outcomes_and_one_that_reads_does_not(script: LuaScript) -> None:
+def test_a_script_that_does_not_write_says_so(script: LuaScript) -> None:
     writes = re.findall(
         r'redis\.call\("(SET|HSET\w*|INCR|DEL|UNLINK|[LR]PUSH|LPOP|Z(?:ADD|REM)|HDEL|PEXPIREAT|PUBLISH)"',
         code_of(script),
     )
     assert bool(writes) == script.writes
-    if script.name not in OF_THE_DECISIONS:
-        assert script.writes == ("outcome" in names(script.keys))
+
+
+@each_script
+def test_what_clients_change_is_kept_as_an_outcome_and_nothing_else_is(script: LuaScript) -> None:
+    """Duties and the leader's work bring about a state: doing them again changes nothing, so there is no outcome."""
+    is_of_clients = not is_duty(script) and script.name not in OF_THE_LEADER
+    assert ("outcome" in names(script.keys)) == (script.writes and is_of_clients)
+
+
+@each_script
+def test_a_duty_is_refused_to_whoever_lost_it(script: LuaScript) -> None:
+    assert is_duty(script) == ("duty_stale" in {reply.code for reply in script.replies})
 
 
 @each_script

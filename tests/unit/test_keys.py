@@ -24,7 +24,14 @@ def test_all_keys_of_a_partition_carry_its_hash_tag_and_nothing_shares_a_key() -
 
 def test_kinds_that_take_names_end_in_a_colon_so_that_no_name_meets_another_kind() -> None:
     partition = KEYS.partitions[0]
-    fixed = {partition.fence, partition.tokens, partition.versions}
+    fixed = {
+        partition.fence,
+        partition.tokens,
+        partition.versions,
+        partition.quarantine,
+        partition.cluster,
+        partition.duty,
+    }
     assert all(key.endswith(b":") for key in all_keys(partition) if key not in fixed)
     assert not any(key.endswith(b":") for key in fixed)
 

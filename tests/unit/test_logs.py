@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from service import config, logs
+from service.redis_url import without_password
 
 
 class Terminal(io.StringIO):
@@ -126,6 +127,6 @@ def test_colour_is_for_terminals_unless_chosen(
 
 
 def test_a_shown_url_has_no_password() -> None:
-    assert logs.without_password("redis://bob:s3cret@db:6379/0") == "redis://bob:***@db:6379/0"
-    assert logs.without_password("redis://:s3cret@[::1]:6379") == "redis://:***@[::1]:6379"
-    assert logs.without_password("redis://db:6379/0") == "redis://db:6379/0"
+    assert without_password("redis://bob:s3cret@db:6379/0") == "redis://bob:***@db:6379/0"
+    assert without_password("redis://:s3cret@[::1]:6379") == "redis://:***@[::1]:6379"
+    assert without_password("redis://db:6379/0") == "redis://db:6379/0"

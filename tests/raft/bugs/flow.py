@@ -62,6 +62,13 @@ class SnapshotSentOnce(Raft):
         pass
 
 
+class OldDiskBelieved(Raft):
+    """What a disk acknowledged still counts after the cluster has declared it lost."""
+
+    def report_disk_replaced(self, peer: NodeId) -> None:
+        pass
+
+
 class SlowBackTrack(Raft):
     """The leader walks back one entry per refusal instead of one term (§5.3)."""
 

@@ -15,6 +15,7 @@ from tests.raft.simulator.disk import Disk
 from tests.raft.simulator.invariants import Checker, Violation
 from tests.raft.simulator.member import Member
 from tests.raft.simulator.network import Network
+from tests.raft.simulator.replacement import Replacement
 from tests.raft.simulator.scheduler import MS, Scheduler
 from tests.raft.simulator.trace import Trace
 from tests.raft.simulator.workload import Workload
@@ -78,6 +79,7 @@ class Cluster:
         self.by_id: dict[NodeId, Member] = {}
         self.checker = Checker(lambda: self.members)
         self.workload = Workload(self, self.stream("workload"))
+        self.replacement = Replacement(self)
         names = tuple(f"n{number + 1}" for number in range(spec.members))
         settings = self.stream("settings")
         for name in names:
@@ -108,6 +110,7 @@ class Cluster:
         name = config.node
         disk = make_disk(self.scheduler, self.stream(f"disk:{name}"))
         disk.on_replace = lambda old, new: self.checker.on_replace(name, old, new)
+        disk.on_entry = lambda entry, state: self.checker.on_entry(name, entry, state)
         member = Member(self, config, disk, self.stream(f"member:{name}"))
         settings = self.stream(f"pace:{name}")
         member.tick_us = settings.randrange(40 * MS, 62 * MS)
@@ -115,8 +118,8 @@ class Cluster:
         self.members.append(member)
         self.by_id[name] = member
 
-    def _deliver(self, message: Message) -> None:
-        self.by_id[message.to].deliver(message)
+    def _deliver(self, to: NodeId, message: Message) -> None:
+        self.by_id[to].deliver(message)
 
     def run(self) -> None:
         """Chaos, then order. Raises Violation."""

@@ -54,6 +54,7 @@ class Disk:
         self.tear: Tear | None = None
         self.on_done: Callable[[Write], None] = lambda _write: None
         self.on_failure: Callable[[str], None] = lambda _reason: None
+        self.on_entry: Callable[[Entry, HardState], None] = lambda _entry, _state: None
         self.on_replace: Callable[[Entry, Entry], None] = lambda _old, _new: None
         self._scheduler = scheduler
         self._random = random
@@ -124,6 +125,7 @@ class Disk:
                     self.on_replace(old, record)
                 for index in range(record.index, self.last + 1):
                     self.entries.pop(index, None)
+            self.on_entry(record, self.hard_state)
             self.entries[record.index] = record
             self.last = record.index
 
@@ -183,6 +185,14 @@ class Disk:
         self.damaged = None
         self.synced_last = self.last
         return Stored(self.hard_state, self.snapshot, tuple(self.entries[index] for index in sorted(self.entries)))
+
+    def wipe(self) -> None:
+        """Another disk takes its place, with nothing on it."""
+        self.hard_state = HardState()
+        self.snapshot = self.damaged = self.tear = None
+        self.entries.clear()
+        self.last = self.synced_last = 0
+        self.failing = ""
 
     # Looking
 

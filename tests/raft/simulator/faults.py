@@ -157,6 +157,21 @@ def _replay(cluster: Cluster, fault: Fault) -> None:
     cluster.network.replay(int(80 * fault.amount))
 
 
+def _misdeliver(cluster: Cluster, fault: Fault) -> None:
+    cluster.network.misdeliver(int(40 * fault.amount))
+
+
+def _lonely_campaign(cluster: Cluster, fault: Fault) -> None:
+    """A member that was told to take over, and cut off at that moment, comes back with a newer term."""
+    member = cluster.members[fault.who]
+    core = member.core
+    if core is None or member.paused or core.role is Role.LEADER or not core.may_campaign():
+        return
+    cluster.network.cut(_links(cluster, [member.id], both=True), fault.lasts_us)
+    core.start_election(transfer=True)
+    member.pump()
+
+
 def _hang_disk(cluster: Cluster, fault: Fault) -> None:
     who = _leader_or(cluster, fault.who) if fault.amount < 0.5 else fault.who
     cluster.members[who].disk.hung_until = cluster.scheduler.now + 2 * fault.lasts_us
@@ -183,13 +198,26 @@ def _old_acks(cluster: Cluster, fault: Fault) -> None:
 
 def _flip(cluster: Cluster, fault: Fault) -> None:
     """Damage is silent until a restart; a majority of disks always stays readable."""
-    lost = [member for member in cluster.members if member.refused or member.disk.damaged is not None]
+    lost = [m for m in cluster.members if m.refused or m.lacks_disk or m.disk.damaged is not None]
     member = cluster.members[fault.who]
     if member in lost or len(lost) < (len(cluster.members) - 1) // 2:
         index = member.disk.flip()
         cluster.trace.add(member.id, f"bit flip in entry {index}")
         member.crash("killed after a bit flip")
         cluster.scheduler.after(fault.lasts_us // 4, member.start)
+
+
+def _replace_disk(cluster: Cluster, fault: Fault) -> None:
+    """Of anyone, or of the follower that a leader counts most on, as soon as there is one."""
+    leader = cluster.workload.leader()
+    matches = leader.core.peer_states() if leader is not None and leader.core is not None else {}
+    counted_on = max(matches, key=lambda node: (matches[node].match, node), default=None)
+    if fault.amount < 0.3:
+        cluster.replacement.begin(cluster.members[fault.who])
+    elif counted_on is not None and matches[counted_on].match:
+        cluster.replacement.begin(cluster.by_id[counted_on])
+    elif cluster.workload.running:
+        cluster.scheduler.after(100 * MS, _replace_disk, cluster, fault)
 
 
 def _clock_jump(cluster: Cluster, fault: Fault) -> None:
@@ -239,12 +267,15 @@ KINDS: dict[str, Callable[[Cluster, Fault], None]] = {
     "weather": _weather,
     "calm": _calm,
     "replay": _replay,
+    "misdeliver": _misdeliver,
+    "lonely_campaign": _lonely_campaign,
     "hang_disk": _hang_disk,
     "fail_disk": _fail_disk,
     "tear_write": _tear_write,
     "slow_acks": _slow_acks,
     "old_acks": _old_acks,
     "flip": _flip,
+    "replace_disk": _replace_disk,
     "clock_jump": _clock_jump,
     "tick_rate": _tick_rate,
     "transfer": _transfer,

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from service.raft.core import Raft
 from service.raft.messages import (
-    FROM_LEADER,
     AppendReply,
     AppendRequest,
     Entry,
     EntryKind,
+    HardState,
+    Heartbeat,
+    InstallSnapshot,
     Message,
     NodeId,
     PreVoteReply,
     PreVoteRequest,
+    TimeoutNow,
     VoteReply,
     VoteRequest,
 )
@@ -29,12 +32,34 @@ if TYPE_CHECKING:
     from tests.raft.simulator.member import Machine, Member
 
 
+FROM_LEADER = (AppendRequest, Heartbeat, InstallSnapshot)
+"""Only the leader of a term sends these, so their sender *is* the leader of their term."""
+
+
 class Violation(AssertionError):
     """An invariant is broken. `name` is what a shrunk schedule must break again."""
 
     def __init__(self, name: str, detail: str) -> None:
         super().__init__(f"{name}: {detail}")
         self.name = name
+
+
+class Before(NamedTuple):
+    """What a message of an older term may not change."""
+
+    term: int
+    vote: NodeId | None
+    role: Role
+    votes: tuple[tuple[NodeId, bool], ...]
+    last: int
+    commit: int
+    peers: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, core: Raft) -> Before:
+        peers = tuple((peer.match, peer.read_round) for peer in core.peers.values())
+        votes = tuple(core.votes.items())
+        return cls(core.term, core.vote, core.role, votes, core.log.last, core.log.commit, peers)
 
 
 @dataclass(slots=True)
@@ -49,6 +74,7 @@ class Seen:
     heard_term: int = -1
     heard_tick: int = 0
     contact: dict[NodeId, int] = field(default_factory=dict)
+    match: dict[NodeId, int] = field(default_factory=dict)
 
 
 class Checker:
@@ -73,6 +99,10 @@ class Checker:
         self.seen[member.id] = Seen(term=core.term, commit=core.log.commit, applied=core.log.applied)
         self._require(core.log.commit <= self.max_committed, "commit", f"{member.id} starts past all commits")
         self._require(old.led_term <= core.term, "durable term", f"{member.id} forgot the term it led")
+
+    def on_new_disk(self, member: Member) -> None:
+        """Its new disk promises nothing of what the old one did."""
+        self.seen.pop(member.id, None)
 
     def after(self, member: Member, core: Raft) -> None:
         """After each step of `member`."""
@@ -104,11 +134,14 @@ class Checker:
                 f"{member.id} leads term {core.term} but so did {holder[0]}",
             )
             self._check_completeness(member, core)
+            self._check_votes(member, core)
             seen.led_term = core.term
+            seen.match = {}
             seen.contact = dict.fromkeys(core.others, core.ticks)
         else:
             self._require(core.log.last >= seen.led_last, "leader append-only", member.id)
         seen.led_last = core.log.last
+        self._check_peers(member, core, seen)
         limit = core.config.election_ticks + 2
         heard = sum(core.ticks - tick <= limit for tick in seen.contact.values())
         needed = (len(core.others) + 1) // 2
@@ -116,9 +149,36 @@ class Checker:
         if member.disk.queue:
             waited = core.ticks - member.disk.queue[0].submitted_tick
             self._require(waited <= limit, "hung disk", f"{member.id} leads though its disk is silent")
-        waiting = sum(len(entry.data) for entry in core.log.entries[core.log.commit - core.log.base :])
-        if core.log.last - core.log.commit > 40:
-            self._require(waiting <= core.config.max_uncommitted_bytes, "backlog", f"{waiting} bytes")
+
+    def _check_votes(self, member: Member, core: Raft) -> None:
+        """A majority has durably voted for a new leader, or gone on to a newer term since."""
+        voters = 0
+        for other in self._members():
+            stored = other.disk.hard_state
+            voters += stored.term > core.term or (stored.term == core.term and stored.vote == member.id)
+        needed = len(core.config.members) // 2 + 1
+        self._require(voters >= needed, "elected by votes", f"{member.id} leads term {core.term} by {voters} votes")
+
+    def _check_peers(self, member: Member, core: Raft, seen: Seen) -> None:
+        """What a leader believes of its followers: never less than before, within its window, and true."""
+        disks = {other.id: other.disk for other in self._members()}
+        for node, peer in core.peers.items():
+            window = core.config.max_inflight_messages
+            self._require(len(peer.inflight) <= window, "window", f"{member.id} to {node}: {len(peer.inflight)}")
+            match = seen.match.get(node, 0)
+            if peer.match == match:
+                continue
+            self._require(match < peer.match < peer.next, "monotonic match", f"{member.id} of {node}: {match}")
+            seen.match[node] = peer.match
+            term = core.log.term_at(peer.match)
+            # A follower of a newer term may have had to give up what it acknowledged in this one.
+            if term is not None and disks[node].hard_state.term <= core.term:
+                held = disks[node].holds(peer.match, term)
+                self._require(held, "match is durable", f"{member.id} believes that {node} holds {peer.match}")
+
+    def on_disk_lost(self, member: Member, node: NodeId) -> None:
+        """`member` has learnt that nothing `node` acknowledged counts any more."""
+        self.seen[member.id].match.pop(node, None)
 
     def _check_completeness(self, member: Member, core: Raft) -> None:
         for index in range(self.max_committed, core.log.base, -1):
@@ -142,6 +202,9 @@ class Checker:
                 if before is not None:
                     self._check_slot(member, entry, before)
                 before = entry.term
+        if ready.hard_state is not None:
+            stored, last = ready.hard_state.commit, member.disk.last
+            self._require(stored <= last, "stored commit is durable", f"{member.id}: {stored} of {last}")
         for message in ready.messages:
             self._check_promise(member, core, message)
 
@@ -152,6 +215,9 @@ class Checker:
 
     def _on_commit(self, member: Member, core: Raft, before: int) -> None:
         log = core.log
+        if core.role is Role.LEADER and log.commit > log.base:
+            own = log.holds(log.commit, core.term)
+            self._require(own, "commit by count", f"{member.id} commits up to {log.commit}, which is not of its term")
         for index in range(max(before, log.base) + 1, log.commit + 1):
             entry = log.entries[index - log.base - 1]
             known = self.committed.get(index)
@@ -188,6 +254,10 @@ class Checker:
 
     # Durability
 
+    def on_entry(self, node: NodeId, entry: Entry, state: HardState) -> None:
+        """An entry reaches a disk, which a power cut may leave with this one as its last."""
+        self._require(entry.term <= state.term, "term before log", f"{node}: {entry} on a disk in term {state.term}")
+
     def _check_promise(self, member: Member, core: Raft, message: Message) -> None:
         """Nothing may be sent before it is durable."""
         disk = member.disk
@@ -208,6 +278,10 @@ class Checker:
         elif isinstance(message, AppendRequest) and len(message.entries) > 1:
             size = sum(len(entry.data) for entry in message.entries)
             self._require(size <= core.config.max_message_bytes, "message bound", f"{size} bytes")
+        elif isinstance(message, TimeoutNow):
+            [target] = [other.disk for other in self._members() if other.id == message.to]
+            complete = target.holds(core.log.last, core.log.last_term) or target.hard_state.term > core.term
+            self._require(complete, "transfer to a complete log", f"{message}, which lacks {core.log.last}")
 
     def _check_believed_durable(self, member: Member, core: Raft) -> None:
         log = core.log
@@ -235,14 +309,21 @@ class Checker:
 
     # Messages in
 
-    def on_step(self, member: Member, core: Raft, message: Message, before: tuple[int, NodeId | None]) -> None:
-        """After a message: pre-votes change nothing, and a heard leader is defended."""
+    def on_step(self, member: Member, core: Raft, message: Message, before: Before) -> None:
+        """After a message: old terms and pre-votes change nothing, and a heard leader is defended."""
         seen = self.seen[member.id]
+        heard = seen.heard_term == before.term and core.ticks - seen.heard_tick < core.config.election_ticks
+        is_foreign = message.to != member.id or message.sender not in core.others
+        if message.term < before.term or is_foreign:
+            self._require(Before.of(core) == before, "old or foreign changes nothing", f"{member.id} on {message}")
+        if is_foreign:
+            return
         if isinstance(message, PreVoteRequest):
-            unchanged = (core.term, core.vote) == before
+            unchanged = (core.term, core.vote) == before[:2]
             self._require(unchanged, "pre-vote changes nothing", f"{member.id} on {message}")
-        elif isinstance(message, VoteRequest) and not message.transfer and core.term > before[0]:
-            heard = seen.heard_term == before[0] and core.ticks - seen.heard_tick < core.config.election_ticks
+            granted = any(isinstance(said, PreVoteReply) and said.granted for said in core.outbox.messages)
+            self._require(not (heard and granted), "leader stickiness", f"{member.id} grants {message}")
+        elif isinstance(message, VoteRequest) and not message.transfer and core.term > before.term:
             self._require(not heard, "leader stickiness", f"{member.id} heard its leader, yet {message}")
         if message.term == core.term:
             if isinstance(message, FROM_LEADER):

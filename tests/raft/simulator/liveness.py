@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 CONVERGE_ELECTIONS = 40
 """Shortest election timeouts within which a cluster must serve again; a split vote is luck."""
 
+FIND_ELECTIONS = 12
+"""Shortest election timeouts within which what was lost is found without anything new being sent."""
+
 CALM_ELECTIONS = 8
 """Shortest election timeouts during which nobody may start an election afterwards."""
 
@@ -45,13 +48,43 @@ def settle(cluster: Cluster, fault: str) -> None:
         member.start()
     _install(cluster, fault)
     election_us = cluster.members[0].config.election_ticks * TICK_MS * MS
-    # What is lost in the last moment before the faults end must be found missing by the core itself.
     cluster.network.weather.drop = 0.3
     cluster.scheduler.run_until(cluster.scheduler.now + 2 * election_us)
-    cluster.network.weather.drop = 0.0
+    _find_what_was_lost(cluster, election_us)
     _converge(cluster, election_us, fault)
     _stay_calm(cluster, election_us, fault)
+    if fault == "heal" and len(cluster.members) > 1 and not _unavailable(cluster):
+        _hand_over(cluster, election_us)
     _keep_promises(cluster)
+
+
+def _find_what_was_lost(cluster: Cluster, election_us: int) -> None:
+    """What is lost in the last moment of bad weather is found missing by the core itself, not by the next command."""
+    leader = cluster.workload.leader()
+    if leader is not None:
+        for _ in range(3):
+            cluster.workload.propose(leader)
+    term = cluster.checker.max_term
+    cluster.scheduler.run_until(cluster.scheduler.now + TICK_MS * MS)
+    cluster.network.weather.drop = 0.0
+    behind: list[NodeId] = []
+    # A follower with a long way to go may need one round for each entry.
+    for _ in range(FIND_ELECTIONS):
+        cluster.scheduler.run_until(cluster.scheduler.now + election_us)
+        behind = _behind(cluster, leader, term)
+        if not behind:
+            return
+    raise Violation("lost and not found", f"{behind} lack what the leader has committed")
+
+
+def _behind(cluster: Cluster, leader: Member | None, term: int) -> list[NodeId]:
+    """Who lacks what `leader` has committed; nobody once it leads no more or the term has changed."""
+    if leader is None or leader.core is None or cluster.workload.leader() is not leader:
+        return []
+    log = leader.core.log
+    if cluster.checker.max_term > term or log.commit < log.last:
+        return []
+    return [member.id for member in _reached(cluster, leader) if member.machine.applied < log.commit]
 
 
 def _install(cluster: Cluster, fault: str) -> None:
@@ -88,7 +121,7 @@ def omission_graph(nodes: list[NodeId]) -> set[tuple[NodeId, NodeId]]:
 
 
 def _unavailable(cluster: Cluster) -> int:
-    return sum(member.refused for member in cluster.members)
+    return sum(member.refused or member.lacks_disk for member in cluster.members)
 
 
 def _reached(cluster: Cluster, leader: Member) -> list[Member]:
@@ -152,6 +185,39 @@ def _stay_calm(cluster: Cluster, election_us: int, fault: str) -> None:
     leaders = [m.id for m in cluster.members if m.core is not None and m.core.role is Role.LEADER]
     if len(leaders) != 1:
         raise Violation("liveness", f"after {fault} the leaders are {leaders}")
+
+
+def _hand_over(cluster: Cluster, election_us: int) -> None:
+    """Leadership goes to whom it is given to, and stays if that one does not answer (thesis §3.10)."""
+    old, target = _leader_and_another(cluster)
+    assert old.core is not None
+    old.core.transfer_leadership(target.id)
+    old.pump()
+    if not cluster.scheduler.run_until(
+        cluster.scheduler.now + election_us, lambda: cluster.workload.leader() is target
+    ):
+        raise Violation("transfer", f"{target.id} did not take over from {old.id}")
+    cluster.scheduler.run_until(cluster.scheduler.now + election_us)
+    leader, silent = _leader_and_another(cluster)
+    assert leader.core is not None
+    silent.pause(True)
+    cluster.workload.propose(leader)
+    leader.core.transfer_leadership(silent.id)
+    leader.pump()
+    if cluster.workload.propose(leader) is not None:
+        raise Violation("transfer", f"{leader.id} takes a command that {silent.id} may never get")
+    cluster.scheduler.run_until(cluster.scheduler.now + 2 * election_us)
+    if cluster.workload.propose(leader) is None:
+        raise Violation("transfer", f"{leader.id} still waits for {silent.id} and takes no command")
+    silent.pause(False)
+    cluster.scheduler.run_until(cluster.scheduler.now + election_us)
+
+
+def _leader_and_another(cluster: Cluster) -> tuple[Member, Member]:
+    leader = cluster.workload.leader()
+    if leader is None:
+        raise Violation("liveness", "a calm cluster has lost its leader")
+    return leader, next(member for member in cluster.members if member is not leader)
 
 
 def _keep_promises(cluster: Cluster) -> None:

@@ -14,7 +14,7 @@ from service.raft.events import describe
 from service.raft.messages import Entry, EntryKind, Message, Snapshot
 from service.raft.ready import Ready, WriteAck
 from tests.raft.simulator.disk import Disk, DiskDamaged, Write
-from tests.raft.simulator.invariants import Violation
+from tests.raft.simulator.invariants import Before, Violation
 from tests.raft.simulator.trace import brief
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Member:
         self.machine = Machine()
         self.life = 0
         self.refused = False
+        self.lacks_disk = False
         self.paused = False
         self.tick_us = TICK_MS * 1000
         self.compact_every = 0
@@ -69,7 +70,7 @@ class Member:
 
     def start(self) -> None:
         """Start from what the disk holds, or refuse for ever."""
-        if self.core is not None or self.refused:
+        if self.core is not None or self.refused or self.lacks_disk:
             return
         try:
             stored = self.disk.load()
@@ -145,7 +146,7 @@ class Member:
             return
         core = self.core
         self._note(f"gets {brief(message)}")
-        before = (core.term, core.vote)
+        before = Before.of(core)
         try:
             core.step(message)
         except InvariantBroken as error:
@@ -201,6 +202,7 @@ class Member:
             core = self.core
         if core is not None:
             checker.after(self, core)
+        self._cluster.replacement.after()
 
     def _do(self, core: Raft, ready: Ready) -> None:
         cluster = self._cluster
@@ -216,6 +218,7 @@ class Member:
             self.machine.apply(entry)
             cluster.checker.on_apply(self, entry, self.machine)
             cluster.workload.on_apply(self, entry)
+            cluster.replacement.on_apply(self, entry)
         for read in ready.read_states:
             cluster.workload.on_read(self, read)
         if ready.apply_ack is not None:

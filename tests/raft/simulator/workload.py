@@ -6,7 +6,9 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
+from service.raft.core import Raft
 from service.raft.errors import NotLeader, Refused
+from service.raft.log import entry_bytes
 from service.raft.messages import Entry, NodeId
 from service.raft.ready import Proposed, ReadState, Role
 from tests.raft.simulator.invariants import Violation
@@ -49,13 +51,13 @@ class Workload:
             for _ in range(self._random.randrange(1, 12) if luck > 0.95 else 1):
                 self.propose(member)
 
-    def propose(self, member: Member) -> Proposed | None:
-        """Propose one unique command at `member`, or at the leader it names; None if refused."""
+    def propose(self, member: Member, command: bytes = b"") -> Proposed | None:
+        """Propose a command (default: a unique one) at `member`, or at the leader it names; None if refused."""
         core = member.core
         if core is None or member.paused:
             return None
         self._commands += 1
-        data = b"c%d" % self._commands
+        data = command or b"c%d" % self._commands
         try:
             proposed = core.propose(data)
         except NotLeader as refusal:
@@ -69,11 +71,17 @@ class Workload:
                 return None
         except Refused:
             return None
+        self._check_backlog(core)
         waiting = self._waiting.setdefault((member.id, member.life), deque())
         waiting.append((proposed, data))
         self._cluster.trace.add(member.id, f"proposes {data.decode()} at {proposed.index}/{proposed.term}")
         member.pump()
         return proposed
+
+    def _check_backlog(self, core: Raft) -> None:
+        waiting = sum(map(entry_bytes, core.log.entries[core.log.commit - core.log.base : -1]))
+        if waiting > core.config.max_uncommitted_bytes:
+            raise Violation("backlog", f"{core.id} accepts a command while {waiting} bytes wait")
 
     def on_apply(self, member: Member, entry: Entry) -> None:
         """A member applied an entry: whoever proposed it there now knows its outcome."""

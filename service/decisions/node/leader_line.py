@@ -1,0 +1,44 @@
+"""A question to whoever leads, from any node; the leader asks itself without the network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from service.raft.connection import Connection, Unreachable
+from service.raft.messages import NodeId
+from service.raft.runner import Runner
+
+ANSWER_BYTES_MAX = 1 << 20
+
+Answering = Callable[[bytes], Awaitable[bytes]]
+
+
+class LeaderLine:
+    """One request at a time on each path: two that want the leader at once would share a connection."""
+
+    def __init__(self, me: NodeId, runner: Runner, secret: str, answers: Mapping[str, Answering]) -> None:
+        """`answers` are this node's own, by path: what it says when it leads."""
+        self._me = me
+        self._runner = runner
+        self._secret = secret
+        self._answers = answers
+        self._connections: dict[tuple[NodeId, str], Connection] = {}
+
+    async def ask(self, path: str, body: bytes, deadline_s: float) -> bytes:
+        """The leader's answer. Raises Unreachable: there is none, or it may or may not have heard."""
+        leader = self._runner.soft_state.leader
+        if leader is None:
+            raise Unreachable("no leader is known")
+        if leader == self._me:
+            return await self._answers[path](body)
+        connection = self._connections.get((leader, path))
+        if connection is None:
+            connection = self._connections[leader, path] = Connection(leader, self._secret, ANSWER_BYTES_MAX)
+        answer = await connection.post(path, body, deadline_s)
+        if answer.status != 200:
+            raise Unreachable(f"{leader} answered with status {answer.status}")
+        return answer.body
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()

@@ -1,0 +1,5 @@
+"""Run the nemeses from the command line."""
+
+from tests.chaos.cli import run
+
+run()

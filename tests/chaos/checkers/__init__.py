@@ -1,0 +1,34 @@
+"""Rules that histories are held to: pure functions from a history to the violations found in it.
+
+None of them ever flags a history that a right service can give; tests/chaos/test_checkers.py shows of each what it
+does flag.
+"""
+
+from collections.abc import Callable
+
+from tests.chaos.checkers.cache import no_stale_read
+from tests.chaos.checkers.holds import no_two_holders
+from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
+from tests.chaos.checkers.queue import no_acknowledged_message_is_lost, superseded_receipts_are_refused
+from tests.chaos.checkers.register import no_guarded_update_is_lost, no_update_is_lost_to_a_holder, stale_writers_fail
+from tests.chaos.checkers.tokens import tokens_rise
+from tests.chaos.history import History, Violation
+
+Checker = Callable[[History], list[Violation]]
+
+LOCKS: tuple[Checker, ...] = (
+    no_two_holders,
+    tokens_rise,
+    no_guarded_update_is_lost,
+    stale_writers_fail,
+    no_update_is_lost_to_a_holder,
+    is_an_owner_aware_mutex,
+    is_a_fenced_mutex,
+)
+QUEUES: tuple[Checker, ...] = (no_acknowledged_message_is_lost, superseded_receipts_are_refused)
+CACHES: tuple[Checker, ...] = (no_stale_read,)
+CHECKERS = LOCKS + QUEUES + CACHES
+
+
+def violations(history: History) -> list[Violation]:
+    return [found for checker in CHECKERS for found in checker(history)]

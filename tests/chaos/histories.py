@@ -1,0 +1,82 @@
+"""Events by hand, for the tests of the checkers: `at` is (invoked, completed) in milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.chaos.history import NEMESIS, Event, Outcome
+
+At = tuple[float, float]
+
+
+def event(
+    client: str,
+    operation: str,
+    target: str,
+    at: At,
+    outcome: Outcome = "ok",
+    *,
+    code: str = "",
+    node: str = "n1",
+    **values: Any,
+) -> Event:
+    return Event(client, operation, target, *at, outcome, code, node, values)
+
+
+def acquire(client: str, at: At, token: int, *, ttl_ms: int = 1000, outcome: Outcome = "ok", **values: Any) -> Event:
+    told: dict[str, Any] = (
+        {"mode": "exclusive", "ttl_ms": ttl_ms} | ({"token": token} if outcome == "ok" else {}) | values
+    )
+    return event(client, "acquire", "r", at, outcome, **told)
+
+
+def renew(
+    client: str, at: At, token: int, *, ttl_ms: int = 1000, outcome: Outcome = "ok", code: str = "", **values: Any
+) -> Event:
+    return event(client, "renew", "r", at, outcome, code=code, token=token, ttl_ms=ttl_ms, **values)
+
+
+def release(client: str, at: At, token: int, outcome: Outcome = "ok", code: str = "") -> Event:
+    return event(client, "release", "r", at, outcome, code=code, token=token)
+
+
+def loss(at: At) -> Event:
+    return event("", NEMESIS, "flushall", at, loses=True)
+
+
+def write(number: int, owner: str, token: int, base: int, version: int, *, kind: str = "guarded") -> Event:
+    """An accepted write, the `number`th operation of its register."""
+    values: dict[str, Any] = {
+        "register": kind,
+        "turn": number,
+        "token": token,
+        "owner": owner,
+        "base": base,
+        "version": version,
+    }
+    return event(owner, "write", "r", (number, number), **values)
+
+
+def publish(name: str, at: At, outcome: Outcome = "ok") -> Event:
+    return event("p", "publish", "t", at, outcome, id=name)
+
+
+def consume(name: str, at: At, attempt: int = 1) -> Event:
+    return event("c", "consume", "t", at, id=name, receipt=f"{name}/{attempt}", attempt=attempt)
+
+
+def ack(name: str, at: At, attempt: int = 1, outcome: Outcome = "ok", code: str = "") -> Event:
+    return event("c", "ack", "t", at, outcome, code=code, id=name, receipt=f"{name}/{attempt}")
+
+
+def put(version: int, at: At, outcome: Outcome = "ok") -> Event:
+    return event("w", "put", "k", at, outcome, version=version)
+
+
+def get(version: int, at: At) -> Event:
+    """0: not found."""
+    return Event("g", "get", "k", *at, "ok", values={"version": version} if version else {})
+
+
+def invalidate(at: At, outcome: Outcome = "ok") -> Event:
+    return event("w", "invalidate", "k", at, outcome)

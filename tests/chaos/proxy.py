@@ -1,0 +1,221 @@
+"""TCP proxies whose target and manners can be changed while connections are open.
+
+All of them run on one thread with a loop of its own, so that they go on while a test blocks. A proxy stands before
+Redis or a node under an address that stays the same; its methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+CHUNK_BYTES = 65536
+FROM_CLIENT = "from client"
+FROM_TARGET = "from target"
+
+# linux/sock_diag.h, linux/inet_diag.h, linux/netlink.h
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_ALL_STATES = 0xFFFFFFFF
+_INODE_AT = 16 + 4 + 48 + 16
+
+
+class ProxyThread:
+    """The loop that proxies run on."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.servers: list[asyncio.Server] = []
+        self._thread = threading.Thread(target=self.loop.run_forever, name="proxies", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, Value]) -> Value:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    def stop(self) -> None:
+        """End every proxy with its connections."""
+        self.call(self._end_all())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _end_all(self) -> None:
+        for server in self.servers:
+            server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+class Proxy:
+    """Listens on `port` of loopback, any free one, and forwards to `target_port`."""
+
+    def __init__(self, thread: ProxyThread, target_port: int) -> None:
+        self._thread = thread
+        self._target_port = target_port
+        self._refusing = False
+        self._delay_s = 0.0
+        self._mute: set[str] = set()
+        self._held: Callable[[int], bool] = lambda _: False
+        self._open: set[_Connection] = set()
+        self._changed = thread.call(_condition())
+        server = thread.call(self._listen())
+        thread.servers.append(server)
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1")
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    def retarget(self, port: int) -> None:
+        """Another server from now on; connections to the old one end, as when an address moves."""
+        self._target_port = port
+        self.drop()
+
+    def drop(self) -> None:
+        """Reset every open connection; new ones are taken."""
+        self._thread.call(self._drop())
+
+    def refuse(self) -> None:
+        """Reset every open connection, and every new one."""
+        self._refusing = True
+        self.drop()
+
+    def hold(self, which: Callable[[int], bool] = lambda _: True) -> None:
+        """Let nothing through, and close nothing, as a network that lost its packets.
+
+        `which` is asked with the port of each client whether it is concerned. What was sent arrives after `heal`.
+        """
+        self._held = which
+        self._thread.call(self._notify())
+
+    def delay(self, delay_ms: float) -> None:
+        """Every chunk arrives this much later, both ways; order within a connection stays."""
+        self._delay_s = delay_ms / 1000
+
+    def mute(self, direction: str = FROM_TARGET) -> None:
+        """Swallow what comes from that side: requests are carried out and their answers lost, or the other way."""
+        self._mute.add(direction)
+
+    def heal(self) -> None:
+        """Forward faithfully again. Connections that had bytes swallowed are reset: a stream has no holes."""
+        spoilt = bool(self._mute)
+        self._refusing, self._delay_s, self._held = False, 0.0, lambda _: False
+        self._mute.clear()
+        self._thread.call(self._notify())
+        if spoilt:
+            self.drop()
+
+    async def _drop(self) -> None:
+        for connection in list(self._open):
+            connection.abort()
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def passage(self, client_port: int) -> None:
+        """Returns when bytes of this client may pass."""
+        if self._held(client_port):
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._held(client_port))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
+        connection = _Connection(self, reader, writer)
+        self._open.add(connection)
+        try:
+            await connection.carry(self._target_port)
+        except (OSError, asyncio.CancelledError):
+            # Either side is gone, or the proxy ends: the other side learns it by the abort.
+            pass
+        finally:
+            self._open.discard(connection)
+            connection.abort()
+
+    async def pump(self, client_port: int, direction: str, source: asyncio.StreamReader, to: Any) -> None:
+        while chunk := await source.read(CHUNK_BYTES):
+            await self.passage(client_port)
+            if self._delay_s:
+                await asyncio.sleep(self._delay_s)
+            if direction not in self._mute:
+                to.write(chunk)
+                await to.drain()
+        to.close()
+
+
+class _Connection:
+    def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._proxy = proxy
+        self._reader = reader
+        self._writers = [writer]
+        self._task = asyncio.current_task()
+        self._client_port = int(writer.get_extra_info("peername")[1])
+
+    async def carry(self, target_port: int) -> None:
+        await self._proxy.passage(self._client_port)
+        answers, to_target = await asyncio.open_connection("127.0.0.1", target_port)
+        self._writers.append(to_target)
+        pumps = [
+            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_CLIENT, self._reader, to_target)),
+            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_TARGET, answers, self._writers[0])),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    def abort(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+
+async def _condition() -> asyncio.Condition:
+    return asyncio.Condition()
+
+
+def process_of(client_port: int, server_port: int, pids: list[int]) -> int | None:
+    """Which of these processes has the client's end of this loopback connection (Linux)."""
+    inode = _inode(client_port, server_port)
+    for pid in pids if inode else ():
+        for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
+                    return pid
+            except OSError:
+                # It was closed between the listing and the look.
+                continue
+    return None
+
+
+def _inode(client_port: int, server_port: int) -> int:
+    """Ask the kernel for one socket (sock_diag(7)): /proc/net/tcp lists those of the whole machine, at 4 us each."""
+    loopback = socket.inet_aton("127.0.0.1") + bytes(12)
+    no_cookie = b"\xff" * 8
+    identity = struct.pack("!HH", client_port, server_port) + loopback + loopback + bytes(4) + no_cookie
+    request = struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _ALL_STATES) + identity
+    header = struct.pack("=IHHII", 16 + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.send(header + request)
+        answer = kernel.recv(8192)
+    (kind,) = struct.unpack_from("=H", answer, 4)
+    # An error means that there is no such socket any more.
+    return int(struct.unpack_from("=I", answer, _INODE_AT)[0]) if kind == _SOCK_DIAG_BY_FAMILY else 0

@@ -1,0 +1,224 @@
+"""What the clients of a run do: contend for a few locks and write what they protect, use a queue, use a cache.
+
+Every choice comes from the run's seed; what the nodes answer, and when, does not, so that a replay is the same plan
+and not the same history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.checkers.holds import GRAIN_MS, token_of
+from tests.chaos.checkers.register import GUARDED, PLAIN
+from tests.chaos.history import Event
+from tests.chaos.recorder import Client, Recorder
+from tests.chaos.registers import Register
+
+LOCK_CLIENTS = 8
+QUEUE_CLIENTS = 3
+CACHE_CLIENTS = 2
+
+EXCLUSIVE = ("r0", "r1", "r2", "r3", "r4")
+MIXED = "rw"
+"""Taken by readers and writers."""
+TTL_MS = (300, 1000)
+TOPIC = "t"
+VISIBILITY_MS = 300
+KEYS = ("k0", "k1", "k2")
+DRAINED_S = 2.5 * VISIBILITY_MS / 1000
+"""A topic that gave nothing for this long, with nobody holding deliveries, is empty."""
+DRAIN_MOST_S = 8.0
+
+
+@dataclass
+class Stage:
+    """What all clients of one run share."""
+
+    recorder: Recorder
+    ports: list[int]
+    seed: int
+    running: bool = True
+    registers: dict[str, Register] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.registers = {name: Register(name, self.recorder) for name in EXCLUSIVE}
+
+    def client(self, name: str) -> tuple[Client, random.Random]:
+        return Client(name, self.recorder, self.ports), random.Random(f"{self.seed}-{name}")
+
+
+async def play(stage: Stage, until: asyncio.Task[Any]) -> None:
+    """Run all clients until a task is done, then drain the queue."""
+    parts = [_lock_client] * LOCK_CLIENTS + [_queue_client] * QUEUE_CLIENTS + [_cache_client] * CACHE_CLIENTS
+    async with asyncio.TaskGroup() as group:
+        for number, part in enumerate(parts):
+            group.create_task(part(stage, f"c{number}"))
+        await asyncio.wait([until])
+        stage.running = False
+    await _drain(stage)
+
+
+# Locks
+
+
+async def _lock_client(stage: Stage, name: str) -> None:
+    client, chance = stage.client(name)
+    while stage.running:
+        resource = chance.choice((*EXCLUSIVE, MIXED))
+        shared = resource == MIXED and chance.random() < 0.7
+        body = {
+            "resource": resource,
+            "owner": name,
+            "mode": "shared" if shared else "exclusive",
+            "ttl_ms": chance.randint(*TTL_MS),
+            "timeout": chance.choice((0, 0, 0.2, 0.5, 2)),
+        }
+        grant = await client.ask(_node(chance), "/lock/acquire", resource, body, keep={"token": "token"})
+        if grant.outcome == "ok":
+            await _Holder(stage, client, chance, grant).hold()
+        else:
+            await asyncio.sleep(chance.uniform(0.01, 0.05))
+    client.close()
+
+
+class _Holder:
+    """A client with a grant. It believes that it holds until the request + the lease, and acts on that."""
+
+    def __init__(self, stage: Stage, client: Client, chance: random.Random, grant: Event) -> None:
+        self._stage, self._client, self._chance, self._grant = stage, client, chance, grant
+        self._register = stage.registers.get(grant.target)
+        self._token = int(grant.values["token"])
+        self._note_lease(grant)
+
+    def _note_lease(self, event: Event) -> None:
+        self._ends_ms = event.invoked_ms + float(event.values["ttl_ms"]) - GRAIN_MS
+
+    @property
+    def _holds(self) -> bool:
+        return self._stage.recorder.now_ms() < self._ends_ms
+
+    @property
+    def _who(self) -> tuple[str, int, str]:
+        """Client, token, owner: a client is its own owner."""
+        return self._client.name, self._token, self._client.name
+
+    async def hold(self) -> None:
+        chance = self._chance
+        register = self._register
+        guarded = register.read(GUARDED, *self._who) if register else None
+        plain = register.read(PLAIN, *self._who) if register and self._holds else None
+        # Some hold briefly, so that grants are many; most hold long, so that at any moment some lock is held.
+        await asyncio.sleep(
+            chance.choice((0.05, 0.7, 0.7)) * chance.random() * float(self._grant.values["ttl_ms"]) / 1000
+        )
+        if chance.random() < 0.3 and not await self._renew():
+            plain = None
+        if chance.random() < 0.12:
+            await self._overstay()
+        # Between this look at the clock and the write nothing else runs.
+        if register and plain is not None and self._holds:
+            register.write(PLAIN, *self._who, plain)
+        if register and guarded is not None:
+            register.write(GUARDED, *self._who, guarded)
+        if chance.random() < 0.85:
+            await self._release()
+
+    async def _renew(self) -> bool:
+        """Whether the hold certainly goes on."""
+        body = {
+            "resource": self._grant.target,
+            "owner": self._client.name,
+            "token": self._token,
+            "ttl_ms": self._chance.randint(*TTL_MS),
+        }
+        node = _node(self._chance)
+        renewed = await self._client.ask(
+            node, "/lock/renew", self._grant.target, body, keep={"ttl_ms": "ttl_ms", "token": "new_token"}
+        )
+        if renewed.outcome == "ok":
+            self._note_lease(renewed)
+            self._token = token_of(renewed)
+        elif renewed.code == "lock_lost" or renewed.outcome == "unknown":
+            self._ends_ms = min(self._ends_ms, renewed.invoked_ms)
+        return renewed.outcome == "ok"
+
+    async def _overstay(self) -> None:
+        """As a holder that was paused: it wakes up after its lease, and does not know."""
+        left_s = (self._ends_ms - self._stage.recorder.now_ms()) / 1000
+        await asyncio.sleep(max(left_s, 0) + self._chance.uniform(0, 0.3))
+
+    async def _release(self) -> None:
+        body = {"resource": self._grant.target, "owner": self._client.name, "token": self._token}
+        await self._client.ask(_node(self._chance), "/lock/release", self._grant.target, body)
+
+
+# Queue
+
+
+async def _queue_client(stage: Stage, name: str) -> None:
+    client, chance = stage.client(name)
+    number = 0
+    while stage.running:
+        number += 1
+        body = {"topic": TOPIC, "data": number, "id": f"{name}-{number}"}
+        await client.ask(_node(chance), "/queue/publish", TOPIC, body)
+        await _consume(client, chance, may_be_late=True)
+        await asyncio.sleep(chance.uniform(0.01, 0.04))
+    client.close()
+
+
+async def _consume(client: Client, chance: random.Random, *, may_be_late: bool) -> bool:
+    """Take one message and acknowledge it; whether there was one, or may have been."""
+    body = {"topic": TOPIC, "consumer": client.name, "visibility_ms": VISIBILITY_MS}
+    taken = await client.ask(
+        _node(chance), "/queue/consume", TOPIC, body, keep={name: name for name in ("id", "receipt", "attempt")}
+    )
+    if taken.outcome != "ok":
+        await asyncio.sleep(0.02)
+        return True
+    if "receipt" not in taken.values:
+        return False
+    if may_be_late and chance.random() < 0.03:
+        await asyncio.sleep(1.5 * VISIBILITY_MS / 1000)
+    answer = {"topic": TOPIC, "receipt": taken.values["receipt"]}
+    await client.ask(_node(chance), "/queue/ack", TOPIC, answer, id=taken.values["id"])
+    return True
+
+
+async def _drain(stage: Stage) -> None:
+    client, chance = stage.client("drain")
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + DRAIN_MOST_S
+    last_seen = loop.time()
+    while loop.time() < min(ends_at, last_seen + DRAINED_S):
+        if await _consume(client, chance, may_be_late=False):
+            last_seen = loop.time()
+        else:
+            await asyncio.sleep(0.02)
+    client.close()
+
+
+# Cache
+
+
+async def _cache_client(stage: Stage, name: str) -> None:
+    client, chance = stage.client(name)
+    number = 0
+    while stage.running:
+        number += 1
+        key, node, what = chance.choice(KEYS), _node(chance), chance.random()
+        if what < 0.2:
+            await client.ask(node, "/cache/put", key, {"key": key, "value": number}, keep={"version": "version"})
+        elif what < 0.23:
+            await client.ask(node, "/cache/invalidate", key, {"key": key})
+        else:
+            await client.ask(node, "/cache/get", key, {"key": key}, keep={"version": "version"})
+        await asyncio.sleep(chance.uniform(0.005, 0.02))
+    client.close()
+
+
+def _node(chance: random.Random) -> int:
+    return chance.randrange(3)
