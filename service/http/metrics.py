@@ -47,7 +47,7 @@ class NodeCollector(Collector):
             ("simpul_store_up", "1 while every partition's primary carries traffic.", int(context.primaries.is_up)),
             ("simpul_subscription_up", "1 while invalidations and wake-ups are heard.", int(context.subscriber.is_up)),
             ("simpul_generation", "Generation this node works with.", context.authority.fence.generation),
-            ("simpul_lock_waiters", "Requests parked on this node.", context.wakeups.parked),
+            ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):
