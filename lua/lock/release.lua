@@ -27,7 +27,7 @@
 --   of ended sessions removed
 -- Retry: safe with the same request id
 --- @include lib/fence
---- @include lib/once
+--- @include lib/first_outcome
 if first_outcome then
   return first_outcome
 end
@@ -39,12 +39,14 @@ do
     return { LOCK_NOT_HELD }
   end
   local token, owner = string.match(hold, "^x(%d+) %d+ %d (.*)$")
-  if owner == ARGV[4] and (ARGV[5] == "" or ARGV[5] == token) and redis.call("EXISTS", KEYS[7]) == 0 then
+  local is_right = owner == ARGV[4] and (ARGV[5] == "" or ARGV[5] == token)
+  if is_right and ARGV[2] == "" and redis.call("EXISTS", KEYS[7]) == 0 then
     redis.call("DEL", KEYS[4])
-    return keep_outcome({ OK })
+    return { OK }
   end
 end
 
+--- @include lib/once
 --- @include lib/own_hold
 --- @include lib/end_hold
 --- @include lib/counter

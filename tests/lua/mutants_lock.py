@@ -11,8 +11,8 @@ MUTANTS = (
     Mutant(
         "outcome not kept",
         "lock/release",
-        "    return keep_outcome({ OK })",
-        "    return { OK }",
+        "  return keep_outcome({ OK })",
+        "  return { OK }",
         every.test_a_repeated_request_gets_the_first_outcome_and_changes_nothing,
         ("lock.release",),
     ),
