@@ -192,7 +192,7 @@ class LockHeld(SimpulError):
     status = 409
     title = "The lock is held"
     detail_template = (
-        '{resource} is held by {holder_count} other request(s), and {waiters} wait for it.'
+        '{resource} is held by {holder_count} other request(s), and {waiters} wait in line for it.'
     )
     action = (
         'Wait longer with a larger timeout: requests that wait are served in order. Or try again when expires_in_ms of the holders has passed.'

@@ -41,14 +41,14 @@ class Waiter:
         before = len(line(watch, resource))
         self.answer: Any = None
         self.answered_at = 0.0
-        self._ask = lambda: acquire(node, resource, owner, **{"timeout": 10, **more})
-        self.thread = threading.Thread(target=self._run)
+        body = {"resource": resource, "owner": owner, "timeout": 10, **more}
+        self.thread = threading.Thread(target=self._run, args=(node, body))
         self.thread.start()
         wait_until(lambda: len(line(watch, resource)) > before or self.answer, f"{owner} to wait")
 
-    def _run(self) -> None:
+    def _run(self, node: NodeProcess, body: dict[str, Any]) -> None:
         try:
-            self.answer = self._ask()
+            self.answer = node.post("/lock/acquire", body).json
         except OSError as error:
             self.answer = {"error": error}
         self.answered_at = time.monotonic()
