@@ -1,4 +1,4 @@
---- lock.inspect: who holds a resource now, and who waits for it.
+--- lock.inspect: who holds a resource now.
 -- Promises: changes nothing; holders whose lease ended are not shown.
 -- KEYS:
 --   1 fence: the partition's fence
