@@ -208,7 +208,8 @@ SETTINGS: tuple[Setting, ...] = (
         "ms",
         "50-86400000",
         "Locks of up to this lease are granted without asking the cluster. When this node dies and Redis loses its "
-        "data as well, no lock is granted for this long; a longer lease is announced first, which costs a decision.",
+        "data as well, no lock is granted for this long and the delegation; a longer lease is announced first, which "
+        "costs a decision.",
     ),
     Setting(
         "SIMPUL_SCRIPTS_AUTO",

@@ -222,13 +222,13 @@ class LockNotHeld(SimpulError):
 
 
 class LockLost(SimpulError):
-    """The lease ended before it was renewed."""
+    """The lock is no longer held."""
 
     code = "lock_lost"
     status = 409
-    title = "The lease ended before it was renewed"
+    title = "The lock is no longer held"
     detail_template = (
-        '{owner} no longer holds {resource} with token {token}.'
+        '{owner} no longer holds {resource} with token {token}: its lease ended, or Redis lost it and no node can vouch for it.'
     )
     action = (
         'Stop the protected work now, then acquire again. Renew at a third of ttl_ms.'
@@ -663,7 +663,7 @@ class FenceMissing(SimpulError):
         'The fence or a counter of partition {partition} is missing: Redis has lost data. Nothing was changed.'
     )
     action = (
-        'Try again after Retry-After while the nodes install a new generation.'
+        'Try again after Retry-After while the leader fences Redis under a new generation; if it lasts, a leader is missing: see GET /raft/state.'
     )
     retry = "later"
 
@@ -681,7 +681,7 @@ class FenceStale(SimpulError):
         'Redis is fenced for {seen}; this node works with {fence}. Nothing was changed.'
     )
     action = (
-        'Try again after Retry-After or ask another node; if it lasts, this node runs another version: upgrade it.'
+        'Try again after Retry-After or ask another node; if it lasts, this node does not reach the leader: see GET /raft/state.'
     )
     retry = "later"
 

@@ -37,7 +37,7 @@ def status(url: str | None, data: Path, as_json: bool) -> None:
 def _warnings(cluster: Mapping[str, Any]) -> Iterable[str]:
     warnings = list(cluster["warnings"])
     if cluster["leader"] is None:
-        warnings.insert(0, "no leader: nothing can be decided, and locks end with their nodes' delegation")
+        warnings.insert(0, "no leader: nothing is decided, and once the nodes' delegation is over no lock is granted")
     nodes = cluster["nodes"].values()
     silent = [one["name"] for one in nodes if one["heard_ms"] is None or one["heard_ms"] > _SILENT_MS]
     if silent and cluster["leader"] is not None:

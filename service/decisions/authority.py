@@ -95,6 +95,10 @@ class Authority:
         owners = self.member.machine.state.owners
         return self.member.name_of(owners[partition.number]) if owners else None
 
+    def owned(self) -> int:
+        """How many partitions' duties this node does."""
+        return self.member.machine.state.owners.count(self._config.self_url)
+
     def start(self) -> None:
         self.member.start()
         self.office.start()

@@ -47,6 +47,17 @@ class NodeCollector(Collector):
             ("simpul_store_up", "1 while every partition's primary carries traffic.", int(context.primaries.is_up)),
             ("simpul_subscription_up", "1 while invalidations and wake-ups are heard.", int(context.subscriber.is_up)),
             ("simpul_generation", "Generation this node works with.", context.authority.fence.generation),
+            (
+                "simpul_delegation_left_seconds",
+                "How long this node may grant locks yet without a leader.",
+                context.authority.delegation.left_s(),
+            ),
+            (
+                "simpul_quarantine_left_seconds",
+                "How long no lock is granted after a loss of data; 0 on all nodes but the leader.",
+                context.authority.office.quarantine_left_s(),
+            ),
+            ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),

@@ -59,7 +59,7 @@ def test_a_silent_node_loses_its_partitions_and_nobody_elses_move(nodes: list[No
     finally:
         resume(silent)
     assert all(after[number] == owner for number, owner in before.items() if owner != silent.url)
-    assert wait_for_owners(silent, nodes) == before, "back where they were"
+    wait_until(lambda: owners(silent) == owners(leader) == before, "all of them to be back where they were")
 
 
 def test_the_owner_of_each_partition_has_taken_up_its_duties(lasting: Lasting) -> None:

@@ -60,7 +60,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     env = _environment(folder)
     with redis_server(folder / "redis") as server, cluster(folder, server.url) as nodes:
         ports = {str(8000 + number): str(node.port) for number, node in enumerate(nodes, 1)}
-        ports |= {"8004": str(free_port()), "6379": str(server.port)}
+        ports |= {port: str(free_port()) for port in ("8004", "8005", "8006")} | {"6379": str(server.port)}
         (folder / ".simpul").mkdir()
         (folder / ".simpul" / "redis-url").write_text(server.url)
         (folder / ".simpul" / "node-url").write_text(nodes[0].url)

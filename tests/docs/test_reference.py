@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ OTHER_WORDS = {
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
-    *("parse_hold", "redis_now_ms"),
+    *("parse_hold", "own_hold", "hold_shared", "quarantine_left", "lift_quarantine", "redis_now_ms"),
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # fields of the Raft core's own configuration
@@ -98,6 +99,39 @@ def test_every_error_is_mentioned_in_the_api() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     rows = table(API.section("Limits"))
     assert {row["limit"]: float(row["value"]) for row in rows} == {name: float(value) for name, value in LIMITS.items()}
+
+
+def test_the_numbers_of_the_decisions_are_those_of_the_code() -> None:
+    rows = table(page("docs/explanation/decisions.md").section("Every number"))
+    assert rows
+    for row in rows:
+        assert _in_base_unit(row["value"]) == _number_from(row["from"]), row["number"]
+    assert {row["from"] for row in rows} >= set(CLUSTER_SETTINGS), "every setting of the cluster is there"
+
+
+def _in_base_unit(text: str) -> float:
+    value, _, unit = text.partition(" ")
+    assert unit in ("", "s"), text
+    return float(value)
+
+
+def _number_from(source: str) -> float:
+    """A setting of the cluster or of a node, or a constant by its dotted name; milliseconds as seconds."""
+    if source in CLUSTER_SETTINGS:
+        value: Any = CLUSTER_SETTINGS[source].default
+    elif source.startswith("service."):
+        module, _, name = source.rpartition(".")
+        value = getattr(import_module(module), name)
+    else:
+        value = next(one.default for one in config.SETTINGS if one.env == source)
+    return float(value) / 1000 if source.lower().endswith("_ms") else float(value)
+
+
+def test_the_settings_of_the_cluster_have_these_bounds() -> None:
+    _, _, below = API.section("POST /cluster/settings").partition("Errors of its own")
+    rows = table(below)
+    shown = {row["setting"]: (row["range"], row["default"]) for row in rows}
+    assert shown == {n: (f"{one.least}-{one.most}", str(one.default)) for n, one in CLUSTER_SETTINGS.items()}
 
 
 def test_the_metrics_are_those_of_a_node(tmp_path: Path) -> None:

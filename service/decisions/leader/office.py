@@ -99,9 +99,9 @@ class Office:
         delegation_ms = state.setting("delegation_ms") if report.generation == state.generation else 0
         return Answer(delegation_ms, self._runner.applied, self.foreign, self.trouble)
 
-    def look(self) -> None:
-        """Something about Redis has changed: a connection was made or lost."""
-        self._due.set()
+    def quarantine_left_s(self) -> float:
+        """How long no lock is granted yet, as this node has told Redis; 0 on a node that does not lead."""
+        return max(0.0, self._imposed[1] - steady_s()) if self._imposed and self._runner.leads() else 0.0
 
     def _must_lead(self) -> None:
         if not self._runner.leads():

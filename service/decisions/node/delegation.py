@@ -58,6 +58,10 @@ class Delegation:
         """The hot path's question: True when `obtain` would return at once."""
         return steady_s() <= self.ends_at and ttl_ms <= self._announced_ms()
 
+    def left_s(self) -> float:
+        """How long this node may grant locks yet, should no leader answer any more."""
+        return max(0.0, self.ends_at - steady_s())
+
     def check(self) -> None:
         """Raises NoDelegation."""
         now = steady_s()

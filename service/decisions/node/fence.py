@@ -60,6 +60,7 @@ class Fence:
         self._loaded: dict[tuple[str, str], str] = {}
         """By script set and address of a primary: empty, or why the scripts are not there."""
         self._on_generation: list[Callable[[], None]] = []
+        self._on_news: list[Callable[[], None]] = []
         self._settling: asyncio.Task[Answer | None] | None = None
         self._moved = asyncio.Event()
         self.generation = 0
@@ -70,6 +71,10 @@ class Fence:
         self._primaries, self._scripts, self._reporting = primaries, scripts, reporting
         self._machine.on_change(self._follow)
         self._follow()
+
+    def on_news(self, callback: Callable[[], None]) -> None:
+        """Called when the leader should hear at once what this node has loaded."""
+        self._on_news.append(callback)
 
     def on_generation(self, callback: Callable[[], None]) -> None:
         """Called after this node has moved to another generation."""
@@ -188,3 +193,5 @@ class Fence:
             self._loaded[version, link.address] = f"{link.address}: {error.detail}"
         else:
             self._loaded[version, link.address] = _LOADED
+        for callback in self._on_news:
+            callback()

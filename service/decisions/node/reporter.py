@@ -68,6 +68,7 @@ class Reporter:
         self._next: asyncio.Future[Answer | None] | None = None
         self._task: asyncio.Task[None] | None = None
         fence.on_generation(self._acknowledge)
+        fence.on_news(self._due.set)
 
     def start(self) -> None:
         self._task = background.start(self._run(), "reports to the leader")
