@@ -18,6 +18,7 @@ from service.error_registry import (
     LockQuarantine,
     LockReleased,
     LockWaitersFull,
+    NodeStopping,
     RequestIdReused,
     ScriptAbsent,
 )
@@ -130,6 +131,8 @@ class Attempt:
                 return reply
             turn.token = None
             parked.again()
+            if self._parts.waiting.is_closed:
+                raise NodeStopping(resource=self.request.resource)
             await self._stand_in_line()
 
     def _waiter_id(self) -> bytes:

@@ -106,6 +106,10 @@ class Waiting:
     def parked(self) -> int:
         return self._count
 
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
     # Coming and going
 
     def park(self, place: Place, waiter: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:

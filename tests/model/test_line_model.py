@@ -84,7 +84,9 @@ class LineMachine(World):
                 line.pop(0)
             elif self.may_hold(resource, head.owner):
                 line.pop(0)
-                token = self.run.holders(resource)[head.owner]
+                shown = self.run.holders(resource)
+                assert head.owner in shown, "it is its turn"
+                token = shown[head.owner]
                 self.note_token(token)
                 self.holds[resource].append(Hold(head.owner, token, self.now))
                 self.granted[resource, head.owner] = Grant(token, head.session)
@@ -113,7 +115,7 @@ class LineMachine(World):
         assert more == 0
         hold, grant = self.find(resource, owner), self.granted.get((resource, owner))
         if grant and hold and hold.token == grant.token:
-            assert (position, int(token)) == (0, grant.token)
+            assert (position, token) == (0, str(grant.token).encode())
             grant.session = session
             return
         self.granted.pop((resource, owner), None)
@@ -128,7 +130,7 @@ class LineMachine(World):
         if owner in owners:
             assert (position, waiters) == (owners.index(owner) + 1, len(owners))
         else:
-            assert (position, int(token)) == (0, self.granted[resource, owner].token)
+            assert (position, token) == (0, str(self.granted[resource, owner].token).encode())
 
     @rule(resource=RESOURCES, ttl=MOMENTS)
     def many_wait(self, resource: str, ttl: int) -> None:
