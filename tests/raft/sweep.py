@@ -34,7 +34,10 @@ from tests.raft.cuts import CORE, FILES, Cut, cuts_of
 SCENARIOS = (
     "test_log",
     "test_progress",
-    "test_small_rules",
+    "test_rules_of_candidates",
+    "test_rules_of_followers",
+    "test_rules_of_leaders",
+    "test_rules_of_reads_and_transfer",
     "test_bounds_and_guards",
     "test_transcripts",
     "test_replication",
@@ -60,6 +63,12 @@ EQUIVALENT: dict[str, str] = {
     "log.term_at: boundary of `self.base < index <= self.last`": "the base itself was answered a line before",
     "leader.tick_snapshot: `peer.mode is Mode.SNAPSHOT` always holds": (
         "report_snapshot asks it again, and await_snapshot starts the count"
+    ),
+    "leader.on_heartbeat_reply: boundary of `message.read_round > peer.read_round`": (
+        "a round confirmed again confirms no read that it has not released already"
+    ),
+    "log.compact: boundary of `snapshot.index <= self.snapshot.index`": (
+        "two snapshots of one index are of one state (state machine safety), so either may be kept"
     ),
     "follower.is_old_snapshot: boundary of `snapshot.index <= self.log.commit`": (
         "the entry at the commit index is held, and is acknowledged as such a line later"
@@ -153,7 +162,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.raft.sweep", description=__doc__)
     parser.add_argument("--file", choices=FILES, help="only this file of the core")
     parser.add_argument("--only", default="", help="only cuts whose name contains this")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many cuts at a time (default: a core each)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="how many cuts at a time (default: a core each)"
+    )
     parser.add_argument("--list", action="store_true", help="say of each cut what saw it")
     options = parser.parse_args()
     cuts = [cut for file in FILES if options.file in (None, file) for cut in cuts_of(file) if options.only in cut.what]
