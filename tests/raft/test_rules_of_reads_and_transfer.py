@@ -46,8 +46,8 @@ def test_who_loses_office_gives_up_every_read_and_tells_its_own(raft: RaftClass)
     core.step(ReadRequest("n2", "n1", core.term, b"of n2"))
     core.postponed = [(b"postponed", "n1"), (b"postponed of n2", "n2")]
     core.step(Heartbeat("n2", "n1", core.term + 1, 0, 0))
-    assert set(core.ready().reads_lost) == {b"pending", b"postponed"}
     assert (list(core.pending_reads), core.postponed, core.round_due) == ([], [], False)
+    assert set(core.ready().reads_lost) == {b"pending", b"postponed"}
 
 
 def test_a_second_transfer_has_its_own_time(raft: RaftClass) -> None:
