@@ -94,13 +94,13 @@ def sweep(console: Console, options: argparse.Namespace) -> int:
         task = progress.add_task("seeds", total=options.seeds, rate="")
         seeds = range(options.first, options.first + options.seeds)
         specs = [Spec(seed, options.members or members_of(seed), chaos_us=options.chaos_us) for seed in seeds]
-        for spec, count in zip(specs, counts_of(specs, options.jobs), strict=True):
-            if count.is_broken:
+        for spec, came_to in zip(specs, counts_of(specs, options.jobs), strict=True):
+            if came_to.is_broken:
                 progress.stop()
                 return explain(console, simulate(spec))
-            steps += count.steps
-            committed += count.committed
-            reads += count.reads
+            steps += came_to.steps
+            committed += came_to.committed
+            reads += came_to.reads
             rate = steps / (time.perf_counter() - started)
             progress.update(task, advance=1, rate=f"{rate:,.0f} steps/s")
     elapsed = time.perf_counter() - started
