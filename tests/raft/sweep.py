@@ -171,6 +171,7 @@ def main() -> int:
     console = Console(soft_wrap=True, markup=False, highlight=False)
     seen = {"scenario": 0, "simulator": 0, "": 0}
     survivors = []
+    needless = {name for name in EQUIVALENT if not (options.file or options.only)} - {cut.what for cut in cuts}
     context = multiprocessing.get_context("fork")
     with Progress(console=console) as progress, context.Pool(options.jobs, maxtasksperchild=1) as pool:
         whole = Cut("core", 0, "nothing", (CORE / "core.py").read_text())
@@ -180,6 +181,8 @@ def main() -> int:
             seen["scenario" if by.startswith("test_") else by] += 1
             if options.list:
                 progress.console.print(f"{cut.what}: {by or 'NOT SEEN'}")
+            if by and cut.what in EQUIVALENT:
+                needless.add(cut.what)
             if not by and cut.what not in EQUIVALENT:
                 survivors.append(cut)
                 progress.console.print(f"SURVIVED service/raft/{cut.file}.py:{cut.line} {cut.what}")
@@ -188,7 +191,9 @@ def main() -> int:
         f"{len(cuts)} cuts: {seen['scenario']} seen by scenarios, {seen['simulator']} by the simulator only, "
         f"{seen[''] - len(survivors)} without effect, {len(survivors)} survived"
     )
-    return 1 if survivors else 0
+    for name in sorted(needless):
+        console.print(f"listed as without effect, but seen or gone: {name}")
+    return 1 if survivors or needless else 0
 
 
 if __name__ == "__main__":
