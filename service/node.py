@@ -115,7 +115,7 @@ def application(context: Context) -> Application:
         context.subscriber.start()
         context.authority.start()
         context.duties.start()
-        # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 30.
+        # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
         gc.collect()
         gc.freeze()
         lag = background.start(_measure_lag(context), "event loop lag")
