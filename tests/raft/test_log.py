@@ -125,6 +125,14 @@ def test_a_snapshot_replaces_everything_and_is_not_durable_until_stored() -> Non
     assert log.pending_snapshot is None
 
 
+def test_a_snapshot_makes_nothing_of_the_old_log_durable_that_was_not() -> None:
+    log = Log(None, log_of(1), 0)
+    log.append((Entry(1, 2), Entry(1, 3)))
+    log.commit_to(2)
+    log.restore(snapshot(7, 3))
+    assert log.durable == 1
+
+
 def test_compaction_keeps_what_trails_the_snapshot() -> None:
     log = Log(None, log_of(1, 1, 2, 2, 2), 5)
     log.applying = log.applied = 5
