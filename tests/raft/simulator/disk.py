@@ -83,7 +83,7 @@ class Disk:
         self._scheduler.after(wait + latency, self._finish, self._generation)
 
     def recover(self) -> None:
-        """No longer hung, slow or failing: a write that hangs is finished at once, not when the hang would have ended."""
+        """No longer hung, slow or failing. A write that hangs is done now, not when the hang would have ended."""
         is_hung = self._scheduler.now < self.hung_until
         self.hung_until = self.slow_acks_until = 0
         self.failing = ""
