@@ -44,7 +44,7 @@ class Setting:
         """EVALSHA as a node sends it: keys and arguments by the names in the script's header; `name` is the lock,
         topic or cache key."""
         made = self._scripts[script]
-        shared = ("fence", "tokens", "versions")
+        shared = ("fence", "tokens", "versions", "sessions", "granted", "quarantine")
         # An empty name: the partition's keys alone (outcome of no request id).
         keys = [
             getattr(self._partition, _ATTRIBUTE.get(key.name, key.name))
@@ -80,7 +80,6 @@ _ARGUMENTS: dict[str, Any] = {
     "owner": "alice",
     "mode": "exclusive",
     "ttl_ms": LEASE_MS_DEFAULT,
-    "waits": 0,
     "token": "",
     "delay_ms": 0,
     "data": PAYLOAD,

@@ -192,15 +192,15 @@ class LockHeld(SimpulError):
     status = 409
     title = "The lock is held"
     detail_template = (
-        '{resource} is held in {held_mode} mode by {holder_count} other request(s).'
+        '{resource} is held by {holder_count} other request(s), and {waiters} wait in line for it.'
     )
     action = (
-        'Wait longer with a larger timeout, or try again when expires_in_ms of the holders has passed.'
+        'Wait longer with a larger timeout: requests that wait are served in order. Or try again when expires_in_ms of the holders has passed.'
     )
     retry = "later"
 
-    def __init__(self, *, resource: Any, held_mode: Any, holder_count: Any, **shown: Any) -> None:
-        super().__init__(resource=resource, held_mode=held_mode, holder_count=holder_count, **shown)
+    def __init__(self, *, resource: Any, holder_count: Any, waiters: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, holder_count=holder_count, waiters=waiters, **shown)
 
 
 class LockNotHeld(SimpulError):
@@ -348,21 +348,21 @@ class TokenStale(SimpulError):
 
 
 class LockWaitersFull(SimpulError):
-    """Too many requests wait for locks on this node."""
+    """Too many requests wait."""
 
     code = "lock_waiters_full"
     status = 503
-    title = "Too many requests wait for locks on this node"
+    title = "Too many requests wait"
     detail_template = (
-        '{limit} requests already wait on this node.'
+        '{limit} requests already wait {where}.'
     )
     action = (
-        'Try again after Retry-After, or ask another node.'
+        'Try again after Retry-After; if it is this node that is full, another one may do.'
     )
     retry = "later"
 
-    def __init__(self, *, limit: Any, **shown: Any) -> None:
-        super().__init__(limit=limit, **shown)
+    def __init__(self, *, limit: Any, where: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, where=where, **shown)
 
 
 class NodeStopping(SimpulError):

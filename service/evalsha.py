@@ -13,7 +13,8 @@ from typing import NamedTuple
 from service.config import Config
 from service.error_registry import FieldInvalid
 from service.keys import PARTITIONS, Keys, Partition
-from service.limits import LEASE_MS_DEFAULT, NAME_BYTES_MAX, VISIBILITY_MS_DEFAULT
+from service.limits import LEASE_MS_DEFAULT, LOCK_WAIT_S_DEFAULT, NAME_BYTES_MAX, VISIBILITY_MS_DEFAULT
+from service.lock.waiting import SESSION_MS
 from service.queue import receipts
 from service.queue.receipts import ReceiptParts
 from service.store.bundle import Argument, LuaScript, ScriptSet
@@ -47,10 +48,14 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "quarantine": lambda place: place.partition.quarantine,
     "tokens": lambda place: place.partition.tokens,
     "versions": lambda place: place.partition.versions,
+    "sessions": lambda place: place.partition.sessions,
+    "granted": lambda place: place.partition.granted,
     "outcome": lambda place: place.partition.outcome + place.request_id,
     "lock": lambda place: place.partition.lock + place.name,
     "readers": lambda place: place.partition.readers + place.name,
     "reader_holds": lambda place: place.partition.reader_holds + place.name,
+    "waiters": lambda place: place.partition.waiters + place.name,
+    "waiter_info": lambda place: place.partition.waiter_info + place.name,
     "messages": lambda place: place.partition.messages + place.name,
     "ready": lambda place: place.partition.ready + place.name,
     "delayed": lambda place: place.partition.delayed + place.name,
@@ -60,7 +65,9 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
 """Every key name a script header may use; a test fails for a script with another one."""
 
 _PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key"}
-_PARTITION_KEYS = frozenset({"fence", "installed", "cluster", "duty", "quarantine", "tokens", "versions", "outcome"})
+_PARTITION_KEYS = frozenset(
+    {"fence", "installed", "cluster", "duty", "quarantine", "tokens", "versions", "outcome", "sessions", "granted"}
+)
 """A script that has no other keys acts on the partition as a whole."""
 _RECEIPT_PARTS = ReceiptParts._fields
 _JSON_ARGS = ("data", "value")
@@ -71,6 +78,8 @@ _DEFAULTS: Mapping[str, str] = {
     "mode": "exclusive",
     "delay_ms": "0",
     "max": "1",
+    "session_ms": str(SESSION_MS),
+    "wait_ms": str(int(LOCK_WAIT_S_DEFAULT * 1000)),
     "visibility_ms": str(VISIBILITY_MS_DEFAULT),
     "ttl_ms": str(LEASE_MS_DEFAULT),
 }

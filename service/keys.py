@@ -23,6 +23,7 @@ class Partition:
         "delayed",
         "duty",
         "fence",
+        "granted",
         "inflight",
         "lock",
         "messages",
@@ -32,8 +33,11 @@ class Partition:
         "reader_holds",
         "readers",
         "ready",
+        "sessions",
         "tokens",
         "versions",
+        "waiter_info",
+        "waiters",
     )
 
     def __init__(self, cluster: str, number: int) -> None:
@@ -45,10 +49,14 @@ class Partition:
         self.quarantine = prefix + b"quarantine"
         self.cluster = prefix + b"cluster"
         self.duty = prefix + b"duty"
+        self.sessions = prefix + b"sessions"
+        self.granted = prefix + b"granted"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
         self.readers = prefix + b"readers:"
         self.reader_holds = prefix + b"reader_holds:"
+        self.waiters = prefix + b"waiters:"
+        self.waiter_info = prefix + b"waiter_info:"
         self.messages = prefix + b"messages:"
         self.ready = prefix + b"ready:"
         self.delayed = prefix + b"delayed:"

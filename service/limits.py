@@ -30,6 +30,9 @@ LOCK_HOLDERS_MAX = 10_000
 """Shared holders of one resource at one time."""
 LOCK_HOLDERS_SHOWN_MAX = 100
 """Holders listed in one reply; `more` says that there are others."""
+LOCK_WAITERS_MAX = 10_000
+"""Requests that wait for one resource at one time."""
+LOCK_WAITERS_SHOWN_MAX = 100
 LOCK_WAITERS_PER_NODE_MAX = 10_000
 
 VISIBILITY_MS_MIN = 50

@@ -1,6 +1,7 @@
 """One node: its parts put together, started in order and stopped in the reverse of it."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -26,13 +27,13 @@ from service.http.metrics import registry
 from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
+from service.lock.waiting import EVERY, Waiting
 from service.queue import Queues
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
 from service.store.primaries import primaries_of
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
-from service.store.wakeups import EVERY, Wakeups
 
 log = logging.getLogger("simpul.node")
 
@@ -56,14 +57,14 @@ def assemble(config: Config) -> Context:
     )
     scripts = Scripts(primaries, fence)
     authority.connect(primaries, scripts)
-    wakeups = Wakeups()
+    waiting = Waiting(scripts, keys)
     near = NearCache(entries_max=config.near_entries_max, bytes_max=config.near_bytes_max)
     keep_ms = config.outcome_keep_ms
     caches = Caches(scripts, keys, near, outcome_keep_ms=keep_ms)
 
     def heard_again() -> None:
         near.turn_on()
-        wakeups.wake_all()
+        waiting.attend_now()
 
     subscriber = Subscriber(
         primaries.heard_at,
@@ -76,14 +77,15 @@ def assemble(config: Config) -> Context:
     duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
 
     def heard_wake(key: bytes) -> None:
-        wakeups.wake(key)
+        waiting.heard_wake(key)
         if key.startswith(EVERY):
             duties.look()
 
     subscriber.hear(keys.wake_channel, heard_wake)
+    subscriber.hear(waiting.channel, waiting.heard_grant)
     subscriber.hear(keys.invalidate_channel, caches.heard)
     fence.on_generation(near.clear)
-    fence.on_generation(wakeups.wake_all)
+    fence.on_generation(waiting.begin_anew)
     return Context(
         config=config,
         authority=authority,
@@ -91,12 +93,12 @@ def assemble(config: Config) -> Context:
         primaries=primaries,
         subscriber=subscriber,
         scripts=scripts,
-        wakeups=wakeups,
+        waiting=waiting,
         near=near,
         locks=Locks(
             scripts,
             keys,
-            wakeups,
+            waiting,
             delegation=authority.delegation,
             leases=authority.leases,
             witnesses=authority.witnesses,
@@ -114,11 +116,16 @@ def application(context: Context) -> Application:
         context.subscriber.start()
         context.authority.start()
         context.duties.start()
+        context.waiting.start()
+        # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
+        gc.collect()
+        gc.freeze()
         lag = background.start(_measure_lag(context), "event loop lag")
         try:
             yield
         finally:
             await background.stop(lag)
+            await context.waiting.stop()
             await context.duties.stop()
             await context.authority.stop()
             await context.subscriber.stop()
@@ -155,7 +162,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
-        self._context.wakeups.close()
+        self._context.waiting.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")
 

@@ -1,6 +1,6 @@
 --- lock.acquire: grant a lease on a resource, or say who holds it.
 -- Promises: by Redis time, at most one exclusive holder, or only shared ones, while a lease runs; every grant has a
---   token above all earlier ones of this partition.
+--   token above all earlier ones of this partition; nothing is granted while others wait in line.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
@@ -9,6 +9,7 @@
 --   5 readers: owners of shared holds by end of lease, a sorted set
 --   6 reader_holds: token and lease of each shared hold, a hash
 --   7 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
+--   8 waiters: those who wait, in order, a sorted set
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -16,10 +17,10 @@
 --   4 owner: who asks
 --   5 mode: exclusive or shared
 --   6 ttl_ms: lease, ms
---   7 waits: 1 = a release shall wake the caller after a refusal, 0 = it does not wait
 -- Replies:
 --   OK token ttl_ms [again]: granted; again = 1 when this is a repeat, whose lease began earlier
---   LOCK_HELD mode count [owner token expires_in_ms]: refused, with up to 100 holders
+--   LOCK_HELD mode count [owner token expires_in_ms] waiters: refused, with up to 100 holders and how many wait; with
+--     none when it is only for those who wait
 --   LOCK_HOLDERS_FULL: refused, 10000 shared holders
 --   LOCK_QUARANTINE left_ms: refused for so long, for a lease that Redis lost may still run
 --   LOCK_RELEASED token: this request id was granted the lock, and that grant has ended since
@@ -32,7 +33,8 @@
 -- The common case comes before the functions of the others, for in a script even a function unused costs time.
 do
   local lock, owner, ttl_ms = KEYS[4], ARGV[4], ARGV[6]
-  if ARGV[5] == "exclusive" and not first_outcome and not counter_is_lost and redis.call("EXISTS", lock) == 0 then
+  local is_special = first_outcome or counter_is_lost or ARGV[5] ~= "exclusive"
+  if not is_special and redis.call("EXISTS", lock, KEYS[8]) == 0 then
     local token = redis.call("INCR", KEYS[3])
     redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
     return keep_outcome({ OK, token, tonumber(ttl_ms) })
@@ -41,8 +43,7 @@ end
 
 --- @include lib/own_hold
 --- @include lib/holders
---- @include lib/lift
---- @include lib/quarantine
+--- @include lib/may_grant
 --- @include lib/shared_hold
 local lock, readers, reader_holds, owner, mode, ttl_ms = KEYS[4], KEYS[5], KEYS[6], ARGV[4], ARGV[5], ARGV[6]
 local hold = redis.call("GET", lock)
@@ -55,10 +56,7 @@ if first_outcome then
   return { LOCK_RELEASED, token }
 end
 
-local is_exclusive, held_token, held_ttl_ms, is_waited, holder
-if hold then
-  is_exclusive, held_token, held_ttl_ms, is_waited, holder = parse_hold(hold)
-end
+local is_exclusive = hold and parse_hold(hold)
 local now_ms = redis_now_ms()
 local blocked = is_exclusive
 if hold and not is_exclusive then
@@ -73,23 +71,20 @@ if hold and not is_exclusive then
   end
 end
 if blocked then
-  -- A release publishes only for a marked hold, so a lock nobody waits for pays nothing for waiting.
-  if ARGV[7] == "1" and not is_waited then
-    local marked = is_exclusive and "x" .. held_token .. " " .. held_ttl_ms .. " 1 " .. holder or "s0 0 1 "
-    redis.call("SET", lock, marked, "KEEPTTL")
-  end
-  return describe_holders(LOCK_HELD, lock, readers, reader_holds)
+  return describe_holders(LOCK_HELD, lock, readers, reader_holds, KEYS[8])
 end
 if counter_is_lost then
-  local left_ms, set_aside = quarantine_left(KEYS[7])
+  local left_ms = grants_begin_in_ms(KEYS[3], KEYS[7])
   if not left_ms then
     return { FENCE_MISSING }
   end
   if left_ms > 0 then
     return { LOCK_QUARANTINE, left_ms }
   end
-  -- Over: whoever touches it first ends it, the owner's duty or, as here, a request.
-  lift_quarantine(KEYS[3], KEYS[7], set_aside)
+end
+-- Free, or shared by others, but not for a newcomer.
+if redis.call("EXISTS", KEYS[8]) == 1 then
+  return describe_holders(LOCK_HELD, lock, readers, reader_holds, KEYS[8])
 end
 
 local token = redis.call("INCR", KEYS[3])

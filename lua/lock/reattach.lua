@@ -44,9 +44,9 @@ end
 
 local now_ms = redis_now_ms()
 local hold = redis.call("GET", lock)
-local is_exclusive, rival, is_waited, _
+local is_exclusive, rival
 if hold then
-  is_exclusive, rival, _, is_waited = parse_hold(hold)
+  is_exclusive, rival = parse_hold(hold)
 end
 local rivals = is_exclusive and { rival } or {}
 if hold and not is_exclusive then
@@ -73,10 +73,10 @@ end
 
 if mode == "exclusive" then
   redis.call("UNLINK", readers, reader_holds)
-  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. (is_waited and " 1 " or " 0 ") .. owner, "PX", ttl_ms)
+  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
 else
   if is_exclusive then
-    redis.call("SET", lock, is_waited and "s0 0 1 " or "s0 0 0 ")
+    redis.call("SET", lock, "s0 0 0 ")
   end
   hold_shared(lock, readers, reader_holds, owner, token, ttl_ms, now_ms)
 end

@@ -1,11 +1,17 @@
---- lock.release: end a hold now and wake those who wait.
--- Promises: only the hold of this owner (and of this token, if one is given) ends; nodes with waiters are told.
+--- lock.release: end a hold now and give the lock to the next in line.
+-- Promises: only the hold of this owner (and of this token, if one is given) ends; whoever waits longest gets the lock,
+--   and the node that it waits in is told.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3 lock: the hold, a string (see lib/hold)
---   4 readers: owners of shared holds by end of lease, a sorted set
---   5 reader_holds: token and lease of each shared hold, a hash
+--   3 tokens: fencing token counter
+--   4 lock: the hold, a string (see lib/hold)
+--   5 readers: owners of shared holds by end of lease, a sorted set
+--   6 reader_holds: token and lease of each shared hold, a hash
+--   7 waiters: those who wait, in order, a sorted set
+--   8 waiter_info: what is known of each that waits, a hash (see lib/waiter)
+--   9 sessions: sessions of nodes with waiters by their end, a sorted set
+--   10 granted: grants not confirmed yet, a hash (see lib/granted)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -14,19 +20,41 @@
 --   5 token: of the hold to end, empty = whichever this owner has
 --   6 wake_channel: where waiting nodes listen
 -- Replies:
---   OK: the hold ended
+--   OK [more]: the hold ended; more = 1 when lock.hand_over has more to do
 --   LOCK_NOT_HELD: this owner holds nothing here
 --   TOKEN_STALE: this owner's hold has another token
--- Complexity: O(log h) with h shared holders
+-- Complexity: O(log h + log w) with h shared holders and w who wait; at most 100 readers are let in, and 1000 waiters
+--   of ended sessions removed
 -- Retry: safe with the same request id
 --- @include lib/fence
---- @include lib/once
---- @include lib/own_hold
+--- @include lib/first_outcome
 if first_outcome then
   return first_outcome
 end
-local lock, readers, reader_holds, owner = KEYS[3], KEYS[4], KEYS[5], ARGV[4]
-local token, _, is_exclusive, is_waited, now_ms = own_hold(lock, readers, reader_holds, owner)
+
+-- The common case comes before the functions of the others, for in a script even a function unused costs time.
+do
+  local hold = redis.call("GET", KEYS[4])
+  if not hold then
+    return { LOCK_NOT_HELD }
+  end
+  local token, owner = string.match(hold, "^x(%d+) %d+ %d (.*)$")
+  local is_right = owner == ARGV[4] and (ARGV[5] == "" or ARGV[5] == token)
+  if is_right and ARGV[2] == "" and redis.call("EXISTS", KEYS[7]) == 0 then
+    redis.call("DEL", KEYS[4])
+    return { OK }
+  end
+end
+
+--- @include lib/once
+--- @include lib/own_hold
+--- @include lib/end_hold
+--- @include lib/counter
+--- @include lib/held_until
+--- @include lib/tell_if_sooner
+--- @include lib/hand_over
+local owner, wake_channel = ARGV[4], ARGV[6]
+local token, _, is_exclusive, read_at = own_hold(lock, readers, reader_holds, owner)
 if not token then
   return { LOCK_NOT_HELD }
 end
@@ -34,17 +62,17 @@ if ARGV[5] ~= "" and ARGV[5] ~= token then
   return { TOKEN_STALE }
 end
 
-if is_exclusive then
-  redis.call("DEL", lock)
-else
-  redis.call("ZREM", readers, owner)
-  redis.call("HDEL", reader_holds, owner)
-  if redis.call("ZCOUNT", readers, "(" .. now_ms, "+inf") == 0 then
-    redis.call("UNLINK", lock, readers, reader_holds)
-  end
+end_hold(lock, readers, reader_holds, owner, is_exclusive, read_at)
+if redis.call("EXISTS", waiters) == 0 then
+  return keep_outcome({ OK })
 end
--- Also when other readers remain: the hold that ended may be the one whose end a waiter reckons with.
-if is_waited then
-  redis.call("PUBLISH", ARGV[6], lock)
+local now_ms = redis_now_ms()
+local grants, more = 0, 0
+if not counter_is_lost then
+  grants, more = hand_over(now_ms, wake_channel)
 end
-return keep_outcome({ OK })
+-- The hold that ended may be the one whose end those who wait reckon with.
+if grants == 0 then
+  tell_if_sooner(lock, waiter_info, wake_channel, held_until(lock, readers, now_ms))
+end
+return keep_outcome(more == 1 and { OK, 1 } or { OK })

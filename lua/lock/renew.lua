@@ -34,7 +34,7 @@ if tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736 then
     return { LOCK_QUARANTINE, left_ms }
   end
 end
-local held_token, held_ttl_ms, is_exclusive, is_waited, now_ms = own_hold(lock, readers, reader_holds, owner)
+local held_token, held_ttl_ms, is_exclusive, now_ms = own_hold(lock, readers, reader_holds, owner)
 if held_token ~= token then
   return { LOCK_LOST }
 end
@@ -58,7 +58,6 @@ if not is_exclusive then
 elseif ttl_ms == held_ttl_ms then
   redis.call("PEXPIRE", lock, ttl_ms)
 else
-  local marked = is_waited and " 1 " or " 0 "
-  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. marked .. owner, "PX", ttl_ms)
+  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
 end
 return keep_outcome(reply)

@@ -10,11 +10,11 @@ from service.decisions.member import Member
 from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
+from service.lock.waiting import Waiting
 from service.queue import Queues
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
-from service.store.wakeups import Wakeups
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Context:
     primaries: Primaries
     subscriber: Subscriber
     scripts: Scripts
-    wakeups: Wakeups
+    waiting: Waiting
     near: NearCache
     locks: Locks
     queues: Queues

@@ -58,7 +58,7 @@ class NodeCollector(Collector):
                 context.authority.office.quarantine_left_s(),
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
-            ("simpul_lock_waiters", "Requests parked on this node.", context.wakeups.parked),
+            ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):

@@ -53,6 +53,12 @@ class Holder(msgspec.Struct):
     expires_in_ms: int
 
 
+class Waiter(msgspec.Struct):
+    owner: str
+    mode: Mode
+    position: int
+
+
 class Granted(msgspec.Struct, kw_only=True):
     granted: Literal[True] = True
     resource: str
@@ -79,3 +85,5 @@ class LockState(msgspec.Struct):
     holder_count: int
     holders: list[Holder]
     more: bool
+    waiter_count: int = 0
+    waiters: list[Waiter] = []

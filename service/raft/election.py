@@ -22,6 +22,12 @@ class Election(Leader):
 
     # Campaigning
 
+    def count_absence(self, ticks: int) -> None:
+        """This member was not running for at least `ticks` (>= 0), in which it would have waited for a leader: wait so
+        much less now. No leader was silent meanwhile, so it is not told as silence.
+        """
+        self.election_elapsed += ticks
+
     def tick_election(self) -> None:
         """One tick without leadership: campaign when the timer runs out, repeat questions meanwhile."""
         self.election_elapsed += 1

@@ -138,8 +138,8 @@ class Log:
         along a log. Either side asks it, so each refusal skips a whole conflicting term on both.
         """
         index = min(index, self.last)
-        if index <= self.base:
-            return (index, self.base_term if index == self.base else 0)
+        if index < self.base:
+            return (index, 0)
         position = bisect_right(self.entries, term, hi=index - self.base, key=_term_of)
         if position == 0:
             return (self.base, self.base_term)
@@ -158,18 +158,16 @@ class Log:
 
     def unhanded(self) -> tuple[Entry, ...]:
         """Entries storage has not been given; they replace everything stored from their first index on."""
-        return tuple(self.entries[self.handed - self.base :]) if self.handed < self.last else ()
+        return tuple(self.entries[self.handed - self.base :])
 
-    def stable_to(self, index: int, term: int) -> bool:
-        """Storage has made the log durable up to `index`; True if that is news.
+    def stable_to(self, index: int, term: int) -> None:
+        """Storage has made the log durable up to `index`.
 
         Ignored unless this log still has `term` there: the acknowledged entries may have been replaced
         while their write was under way.
         """
-        if index <= self.durable or not self.holds(index, term):
-            return False
-        self.durable = index
-        return True
+        if self.holds(index, term):
+            self.durable = max(self.durable, index)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Become `snapshot` and nothing after it (§7). Raises InvariantBroken if it would go backwards."""
@@ -187,17 +185,16 @@ class Log:
         """The snapshot being installed is durable and the state machine restored from it."""
         if self.pending_snapshot is not None and self.pending_snapshot.index == index:
             self.pending_snapshot = None
-            self.durable = max(self.durable, index)
-            self.applied = self.applying = max(self.applied, index)
+            # Nothing was durable or applied beyond the old commit index while it was pending.
+            self.durable = self.applied = self.applying = index
 
     def next_committed(self, max_bytes: int) -> tuple[Entry, ...]:
         """Committed and locally durable entries not yet handed to the state machine."""
         # An entry applied before it is durable here would be missing from the log after a restart whose
         # state machine already shows it.
-        end = min(self.commit, self.durable)
-        if self.pending_snapshot is not None or self.applying >= end:
+        if self.pending_snapshot is not None:
             return ()
-        return self.slice(self.applying + 1, max_bytes, end)
+        return self.slice(self.applying + 1, max_bytes, min(self.commit, self.durable))
 
     def compact(self, snapshot: Snapshot, trailing: int) -> None:
         """Keep `snapshot` for stragglers and forget entries more than `trailing` behind it.
@@ -213,6 +210,6 @@ class Log:
         self.snapshot = snapshot
         cut = snapshot.index - trailing
         cut_term = self.term_at(cut)
-        if cut > self.base and cut_term is not None:
+        if cut_term is not None:
             del self.entries[: cut - self.base]
             self.base, self.base_term = cut, cut_term

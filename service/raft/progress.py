@@ -64,7 +64,7 @@ class Progress:
         """The follower holds the log up to `match`; True if that is news. An old or repeated ack is not."""
         while self.inflight and self.inflight[0] <= match:
             self.inflight.popleft()
-        if match < self.match or (match == self.match and self.mode is not Mode.PROBE):
+        if match < self.match:
             return False
         advanced = match > self.match
         self.match = match
@@ -104,7 +104,6 @@ class Progress:
         self.mode = Mode.REPLICATE
         self.next = self.match + 1
         self.probing = False
-        self.inflight.clear()
 
     def await_snapshot(self, index: int) -> None:
         """A snapshot of `index` has left; nothing else helps this follower until it is installed."""

@@ -120,4 +120,3 @@ class Reads(State):
         self.pending_reads.clear()
         self.forwarded.clear()
         self.round_due = False
-        self.read_round = 0

@@ -99,15 +99,17 @@ class Runner:
     def start(self) -> None:
         """Begin to tick.
 
-        A member that is its own majority elects itself at once: there is nobody to wait for. Any other has heard no
-        leader for as long as it was not running, so most of the silence that allows a campaign counts as over: a new
+        A member that is its own majority elects itself at once: there is nobody to wait for. Any other has waited for a
+        leader for as long as it was not running, so most of the time that allows a campaign counts as over: a new
         cluster need not wait for it. Where there is a leader, the pre-vote is refused and nobody is disturbed.
         """
         self._loop = asyncio.get_running_loop()
         self._ticked_at = self._loop.time()
         is_alone = len(self.config.members) == 1
-        silent_ticks = self.config.election_ticks - self.config.heartbeat_ticks
-        self._input(self._ticks, 2 * self.config.election_ticks if is_alone else silent_ticks)
+        election_ticks = self.config.election_ticks
+        absent_ticks = 2 * election_ticks if is_alone else election_ticks - self.config.heartbeat_ticks
+        self._input(self.core.count_absence, absent_ticks)
+        self._input(self.core.tick)
         self._timer = self._loop.call_later(self._timing.tick_s, self._on_timer)
 
     def stop(self) -> None:

@@ -142,12 +142,14 @@ def test_a_message_of_a_stranger_is_refused(lasting: list[NodeProcess]) -> None:
 
 
 def test_a_known_node_with_another_disk_is_refused(lasting: list[NodeProcess]) -> None:
-    beat = wire.to_wire(Heartbeat(lasting[1].url, lasting[0].url, 99, 0, 0))
-    parcel = wire.Parcel(wire.VERSION, "lasting", lasting[1].url, "wiped", lasting[0].url, "", 1, [beat])
-    leader_of(lasting)
-    answer = call(lasting[0].url + "/raft/append", "POST", wire.encode(parcel))
+    leader = leader_of(lasting)
+    # Every follower has met the leader, but maybe not the other follower.
+    follower = others(lasting, leader)[0]
+    beat = wire.to_wire(Heartbeat(leader.url, follower.url, 99, 0, 0))
+    parcel = wire.Parcel(wire.VERSION, "lasting", leader.url, "wiped", follower.url, "", 1, [beat])
+    answer = call(follower.url + "/raft/append", "POST", wire.encode(parcel))
     assert (answer.status, answer.json["code"]) == (409, "raft_disk_replaced")
-    assert state(lasting[0])["term"] < 99
+    assert state(follower)["term"] < 99
 
 
 # Stalls

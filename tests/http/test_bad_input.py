@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from service import limits
-from tests.support import NodeProcess, RedisServer, cluster, redis_server
+from service.keys import PARTITIONS
+from tests.support import NodeProcess, RedisServer, cluster, redis_server, wait_until
 
 GOOD: dict[str, dict[str, Any]] = {
     "/lock/acquire": {"resource": "r", "owner": "o", "timeout": 0},
@@ -67,6 +68,8 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeProces
     """A node whose data nothing else changes, so that "nothing was changed" can be seen in Redis."""
     folder = tmp_path_factory.mktemp("bad-input")
     with redis_server(folder / "redis") as server, cluster(folder, server.url, nodes=1) as nodes:
+        with server.client() as client:
+            wait_until(lambda: len(client.keys("*:duty")) == PARTITIONS, "all duties to be taken up")
         yield nodes[0], server
 
 

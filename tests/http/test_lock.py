@@ -184,7 +184,8 @@ def test_a_retried_acquire_gets_the_same_grant_until_it_is_released(node: NodePr
 
 def test_the_state_of_a_free_lock_is_empty(node: NodeProcess, name: NewName) -> None:
     resource = name()
-    expected: Any = {"resource": resource, "mode": None, "holder_count": 0, "holders": [], "more": False}
+    nobody = {"holder_count": 0, "holders": [], "more": False, "waiter_count": 0, "waiters": []}
+    expected: Any = {"resource": resource, "mode": None, **nobody}
     assert node.get(f"/lock/{resource}").json == expected
 
 

@@ -39,13 +39,13 @@ MUTANTS = (
     ),
     Mutant(
         "outcome not looked up",
-        "lib/once",
+        "lib/first_outcome",
         'local kept = redis.call("GET", KEYS[2])',
-        "local kept = false",
+        "local kept = type(KEYS[2]) == 0",
         once,
         ("queue.publish",),
     ),
-    Mutant("fingerprint not compared", "lib/once", "kept[1] ~= ARGV[2]", "false", reused, ("cache.put",)),
+    Mutant("fingerprint not compared", "lib/first_outcome", "kept[1] ~= ARGV[2]", "false", reused, ("cache.put",)),
     Mutant("outcome kept for ever", "lib/once", ', "PX", ARGV[3])', ") local _ = { ARGV[3] }", kept, ("cache.put",)),
     Mutant(
         "counter floor skipped",

@@ -22,15 +22,20 @@ QUARANTINE_MS = 60_000
 KEEP_MS = 600_000
 WAKE_CHANNEL = "wake"
 CHANNEL = "invalidate"
+SESSION = "5e5510"
+SESSION_MS = 10_000
+HANDED = f"{WAKE_CHANNEL}:{SESSION}"
+"""Where the node of that session hears of grants."""
 
 _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
 -- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
--- A quarantine ends at a time written in its value.
+-- A quarantine ends at a time written in its value, and so do grants that are not confirmed; those who wait are told of
+-- times, too. The scores of waiters are places in a line.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
-  if kind == "zset" then
+  if kind == "zset" and not string.find(key, "}:waiters:") then
     local all = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
     for at = 1, #all, 2 do
       redis.call("ZADD", key, string.format("%.17g", tonumber(all[at + 1]) - ms), all[at])
@@ -39,6 +44,19 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
   if string.find(key, "}:quarantine$") then
     local ends_at, set_aside = string.match(redis.call("GET", key), "^(%d+) (%d+)$")
     redis.call("SET", key, string.format("%.0f %s", ends_at - ms, set_aside))
+  end
+  if string.find(key, "}:granted$") then
+    local all = redis.call("HGETALL", key)
+    for at = 1, #all, 2 do
+      local ends_at, rest = string.match(all[at + 1], "^(%d+)(.*)$")
+      redis.call("HSET", key, all[at], string.format("%.0f%s", ends_at - ms, rest))
+    end
+  end
+  if string.find(key, "}:waiter_info:") then
+    local told = redis.call("HGET", key, "")
+    if told then
+      redis.call("HSET", key, "", string.format("%.0f", told - ms))
+    end
   end
   local left_ms = redis.call("PTTL", key)
   if left_ms > ms then
@@ -49,6 +67,10 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
   end
 end
 """
+
+
+def waiter_of(owner: str) -> str:
+    return owner.encode().hex()
 
 
 class Reply(NamedTuple):
@@ -115,6 +137,10 @@ class Runner:
             "lock": one.lock + suffix,
             "readers": one.readers + suffix,
             "reader_holds": one.reader_holds + suffix,
+            "waiters": one.waiters + suffix,
+            "waiter_info": one.waiter_info + suffix,
+            "sessions": one.sessions,
+            "granted": one.granted,
             "messages": one.messages + suffix,
             "ready": one.ready + suffix,
             "delayed": one.delayed + suffix,
@@ -143,7 +169,7 @@ class Runner:
         keys += [self.keys_of(more, request_id)[script.keys[-1].name] for more in more_keys]
         given = {
             "fence": self.fence,
-            "fingerprint": (f"of {request_id}" if request_id else "") if fingerprint is None else fingerprint,
+            "fingerprint": (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint,
             "keep_ms": self.keep_ms,
             "wake_channel": WAKE_CHANNEL,
             "channel": CHANNEL,
@@ -217,7 +243,7 @@ class Runner:
     # -- lock
 
     def acquire(self, owner: str, mode: str = "exclusive", *, resource: str = "res", **args: Any) -> Reply:
-        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, "waits": 0, **args})
+        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, **args})
 
     def granted(self, owner: str, mode: str = "exclusive", **args: Any) -> int:
         """The token of a lock that is there to be had."""
@@ -243,20 +269,57 @@ class Runner:
     ) -> Reply:
         return self.call("lock.reattach", resource, owner=owner, token=token, mode=mode, ttl_ms=ttl_ms, **args)
 
+    def wait(self, owner: str, mode: str = "exclusive", *, resource: str = "res", **args: Any) -> Reply:
+        """Stand in line; the waiter's id is made of the owner's name, so each owner has one place in a line."""
+        given = {
+            "ttl_ms": 30_000,
+            "waiter": waiter_of(owner),
+            "session": SESSION,
+            "session_ms": SESSION_MS,
+            "wait_ms": 60_000,
+            **args,
+        }
+        return self.call("lock.wait", resource, owner=owner, mode=mode, **given)
+
+    def waiting(self, owner: str, mode: str = "exclusive", **args: Any) -> int:
+        """The position of one that has to wait."""
+        reply = self.wait(owner, mode, **args)
+        assert reply.code == "ok", reply
+        assert reply.fields[0] > 0, reply
+        return int(reply.fields[0])
+
+    def confirm(self, owner: str, token: int, ttl_ms: int = 30_000, *, resource: str = "res", **args: Any) -> Reply:
+        given = {"waiter": waiter_of(owner), **args}
+        return self.call("lock.confirm", resource, owner=owner, token=token, ttl_ms=ttl_ms, **given)
+
+    def withdraw(self, owner: str, *, resource: str = "res", session: str = SESSION, **args: Any) -> Reply:
+        given = {"waiter": waiter_of(owner), **args}
+        return self.call("lock.withdraw", resource, session=session, owner=owner, **given)
+
+    def hand_over(self, resource: str = "res") -> Reply:
+        return self.call("lock.hand_over", resource)
+
+    def attend(self, session: str = SESSION, cursor: str = "0", session_ms: int = SESSION_MS) -> Reply:
+        return self.call("lock.attend", "", session=session, session_ms=session_ms, cursor=cursor)
+
+    def line(self, resource: str = "res") -> list[str]:
+        """The owners that wait, in order, as lock.inspect tells them."""
+        _, waiters = self._inspect(resource)
+        return [owner.decode() for owner in waiters[1::2]]
+
     def holders(self, resource: str = "res") -> dict[str, int]:
         """Tokens by owner, as lock.inspect tells them."""
+        shown, _ = self._inspect(resource)
+        return {owner.decode(): int(token) for owner, token in zip(shown[::3], shown[1::3], strict=True)}
+
+    def _inspect(self, resource: str) -> tuple[list[Any], list[Any]]:
         fields = self.call("lock.inspect", resource).fields
-        assert fields[1] == len(fields[2:]) // 3
-        return {owner.decode(): int(token) for owner, token in zip(fields[2::3], fields[3::3], strict=True)}
+        end = 2 + 3 * min(fields[1], 100)
+        return fields[2:end], fields[end:]
 
     def lease_left_ms(self, owner: str, resource: str = "res") -> int:
         fields = self.call("lock.inspect", resource).fields
         return int(fields[fields.index(owner.encode()) + 2])
-
-    def is_waited_for(self, resource: str = "res") -> bool:
-        """Whether a release would publish."""
-        hold = self.redis.get(self.key("lock", resource)) or b""
-        return hold.split(b" ")[2] == b"1"
 
     # -- queue
 

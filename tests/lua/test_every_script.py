@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.store import bundle
-from tests.lua.runner import COUNTER_BITS, GENERATION, KEEP_MS, QUARANTINE_MS, Message, Reply, Runner
+from tests.lua.runner import COUNTER_BITS, GENERATION, KEEP_MS, QUARANTINE_MS, SESSION_MS, Message, Reply, Runner
 from tests.support import DEADLINE_S
 
 Once = Callable[[Runner, str], Reply]
@@ -16,6 +16,7 @@ OLD_TOKEN = ((GENERATION - 1) << COUNTER_BITS) + 1
 
 MUTATIONS: dict[str, Once] = {
     "lock.acquire": lambda run, rid: run.acquire("new", resource="free", request_id=rid),
+    "lock.confirm": lambda run, rid: run.confirm("w", token_of(run), 50_000, request_id=rid),
     "lock.release": lambda run, rid: run.release("a", request_id=rid),
     "lock.renew": lambda run, rid: run.renew("a", token_of(run), 50_000, request_id=rid),
     "lock.reattach": lambda run, rid: run.reattach("a", OLD_TOKEN, request_id=rid),
@@ -36,13 +37,20 @@ READS: dict[str, Callable[[Runner], Reply]] = {
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
+    "lock.hand_over": lambda run: run.hand_over(),
     "fence.shorten": lambda run: run.shorten(1_000),
 }
 """Work of the cluster itself, which brings about a state."""
+LINES: dict[str, Callable[[Runner], Reply]] = {
+    "lock.wait": lambda run: run.wait("next"),
+    "lock.withdraw": lambda run: run.withdraw("last"),
+    "lock.attend": lambda run: run.attend(),
+}
+"""Known by their waiter or session instead of a request id: a repeat finds what the first call did."""
 FENCES = {"fence.install", "fence.check"}
 """They are about another fence than the installed one: each has that in tests of its own."""
-IN_QUARANTINE = {"lock.reattach", *STATES}
-GRANTING = {"lock.acquire", "lock.renew", "lock.reattach"}
+IN_QUARANTINE = {"lock.reattach", "lock.lift", "fence.shorten"}
+GRANTING = {"lock.acquire", "lock.confirm", "lock.renew", "lock.reattach"}
 each_mutation = pytest.mark.parametrize("name", MUTATIONS)
 
 
@@ -62,6 +70,11 @@ def prepare(run: Runner, name: str = "") -> None:
         run.install(GENERATION, quarantine_ms=QUARANTINE_MS)
     else:
         run.granted("a")
+    if name == "lock.confirm":
+        run.waiting("w")
+        run.release("a")
+    if name in LINES or name == "lock.hand_over":
+        run.waiting("last")
     run.publish("m1", "m2", "m3", Message("m4", delay_ms=60_000))
     run.consume(1)
     run.put("k")
@@ -70,15 +83,15 @@ def prepare(run: Runner, name: str = "") -> None:
 def call(run: Runner, name: str, request_id: str = "r1") -> Reply:
     if name in MUTATIONS:
         return MUTATIONS[name](run, request_id)
-    return {**READS, **STATES}[name](run)
+    return {**READS, **STATES, **LINES}[name](run)
 
 
 def test_the_tables_above_name_every_script() -> None:
-    assert {*MUTATIONS, *READS, *STATES, *FENCES} == set(bundle.shipped().scripts)
+    assert {*MUTATIONS, *READS, *STATES, *LINES, *FENCES} == set(bundle.shipped().scripts)
 
 
 @pytest.mark.parametrize("request_id", ["", "known"])
-@pytest.mark.parametrize("name", [*MUTATIONS, *READS, *STATES])
+@pytest.mark.parametrize("name", [*MUTATIONS, *READS, *STATES, *LINES])
 def test_another_fence_is_refused_before_anything_is_touched(run: Runner, name: str, request_id: str) -> None:
     prepare(run, name)
     if request_id:
@@ -91,7 +104,7 @@ def test_another_fence_is_refused_before_anything_is_touched(run: Runner, name: 
     assert run.snapshot() == before
 
 
-@pytest.mark.parametrize("name", [*MUTATIONS, *READS, *STATES])
+@pytest.mark.parametrize("name", [*MUTATIONS, *READS, *STATES, *LINES])
 def test_a_missing_fence_is_refused_before_anything_is_touched(run: Runner, name: str) -> None:
     prepare(run, name)
     run.redis.delete(run.key("fence"))
@@ -118,7 +131,8 @@ def test_the_clusters_own_work_done_twice_is_done_once(run: Runner, name: str) -
     prepare(run, name)
     first = call(run, name)
     before = run.snapshot()
-    assert call(run, name) == (first.code, [pytest.approx(first.fields[0], abs=DEADLINE_S * 1_000)])
+    again = call(run, name)
+    assert again == (first.code, [pytest.approx(first.fields[0], abs=DEADLINE_S * 1_000), *first.fields[1:]])
     assert run.snapshot() == before
     assert "outcome" not in run.kinds()
 
@@ -184,7 +198,8 @@ def test_a_refusal_is_not_kept(run: Runner) -> None:
 def test_what_is_settled_leaves_only_the_fence_the_counters_and_the_outcomes(run: Runner) -> None:
     for mode in ("exclusive", "shared"):
         run.granted("a", mode, request_id=f"1{mode}")
-        run.acquire("w", waits=1)
+        run.waiting("w")
+        run.withdraw("w")
         run.release("a", request_id=f"2{mode}")
     run.publish("m1", "m2", Message("m3", delay_ms=1_000), request_id="3")
     run.nack(run.receipt(), 1_000, request_id="4")
@@ -192,8 +207,32 @@ def test_what_is_settled_leaves_only_the_fence_the_counters_and_the_outcomes(run
     run.ack(*(one.receipt for one in run.consume(10, request_id="5")), request_id="6")
     run.put("k", request_id="7")
     run.invalidate("k", request_id="8")
-    assert run.kinds() == {"outcome"}
+    assert run.kinds() == {"outcome", "sessions"}
     run.pass_time(KEEP_MS)
+    assert run.kinds() == set()
+
+
+def test_a_line_leaves_nothing_once_all_were_served_or_left(run: Runner) -> None:
+    run.granted("a")
+    for owner, mode in (("b", "exclusive"), ("c", "shared"), ("d", "shared"), ("e", "exclusive")):
+        run.waiting(owner, mode)
+    run.withdraw("e")
+    run.release("a")
+    for owner in "bcd":
+        run.confirm(owner, run.holders()[owner])
+        run.release(owner)
+    assert run.kinds() == {"sessions"}
+    run.pass_time(SESSION_MS)
+    assert run.kinds() == set()
+
+
+def test_a_line_whose_nodes_are_gone_ends_by_itself(run: Runner) -> None:
+    run.granted("a", ttl_ms=1_000)
+    run.waiting("b", wait_ms=20_000)
+    run.waiting("c", wait_ms=60_000)
+    run.pass_time(69_000)
+    assert run.kinds() == {"waiters", "waiter_info"}
+    run.pass_time(1_001)
     assert run.kinds() == set()
 
 
@@ -201,6 +240,6 @@ def test_leases_that_end_unattended_leave_nothing(run: Runner) -> None:
     run.granted("a", ttl_ms=1_000)
     run.granted("r1", "shared", resource="other", ttl_ms=1_000)
     run.granted("r2", "shared", resource="other", ttl_ms=2_000)
-    run.acquire("w", waits=1)
+    run.acquire("w")
     run.pass_time(2_001)
     assert run.kinds() == set()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.lua.runner import COUNTER_BITS, GENERATION, QUARANTINE_MS, WAKE_CHANNEL, Runner, heard, now_ms
+from tests.lua.runner import COUNTER_BITS, GENERATION, QUARANTINE_MS, Runner, now_ms
 
 MODES = ("exclusive", "shared")
 OLD = GENERATION << COUNTER_BITS
@@ -216,28 +216,17 @@ def test_readers_whose_lease_ended_leave_a_hundred_at_a_time(run: Runner) -> Non
         assert (run.redis.zcount(run.key("readers", "res"), "-inf", now_ms(run)), len(holds)) == (left, left)
 
 
-@pytest.mark.parametrize("later", MODES)
-@pytest.mark.parametrize("earlier", MODES)
-def test_those_who_wait_for_a_hold_that_gives_way_wait_for_the_one_in_its_place(
-    run: Runner, earlier: str, later: str
-) -> None:
-    run.lose_everything()
-    run.reattach("a", OLD + 5, earlier)
-    run.acquire("w", waits=1)
-    run.reattach("b", OLD + 7, later)
-    assert run.is_waited_for()
-    with heard(run, WAKE_CHANNEL) as messages:
-        run.release("b")
-    assert messages == [run.key("lock", "res")]
-
-
-@pytest.mark.parametrize("later", MODES)
-@pytest.mark.parametrize("earlier", MODES)
-def test_a_hold_that_nobody_waits_for_is_not_marked(run: Runner, earlier: str, later: str) -> None:
-    run.lose_everything()
-    run.reattach("a", OLD + 5, earlier)
-    run.reattach("b", OLD + 7, later)
-    assert not run.is_waited_for()
+@pytest.mark.parametrize("mode", MODES)
+def test_those_who_wait_get_the_lock_after_the_hold_taken_up(run: Runner, mode: str) -> None:
+    run.lose_everything(60_000)
+    run.waiting("w")
+    run.reattach("a", OLD + 5, mode, ttl_ms=90_000)
+    run.pass_time(60_001)
+    run.attend()
+    assert run.hand_over().fields[1:3] == [1, 0]
+    assert list(run.holders()) == ["a"]
+    assert run.release("a").code == "ok"
+    assert list(run.holders()) == ["w"]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -86,14 +86,6 @@ def test_a_reader_that_left_cannot_renew_among_those_who_stay(run: Runner) -> No
     assert run.renew("a", token, 1_000).code == "lock_lost"
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_renewal_keeps_those_who_wait_known(run: Runner, mode: str) -> None:
-    token = run.granted("a", mode)
-    run.acquire("b", waits=1)
-    run.renew("a", token, 60_000)
-    assert run.is_waited_for()
-
-
 @pytest.mark.parametrize(("ttl_ms", "mark"), [(20_000, [SHORTER]), (40_000, [])], ids=["shorter", "longer"])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_repeat_does_not_renew_a_second_time(run: Runner, mode: str, ttl_ms: int, mark: list[int]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lua import mutants_fence, mutants_lock, mutants_quarantine, mutants_queue, mutants_rest
+from tests.lua import mutants_fence, mutants_lock, mutants_quarantine, mutants_queue, mutants_rest, mutants_waiting
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
@@ -21,6 +21,7 @@ MUTANTS = (
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
+    *mutants_waiting.MUTANTS,
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.test_mutants import MUTANTS
 from tests.model.test_cache_model import CacheMachine
+from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_queue_model import QueueMachine
 from tests.model.world import World, explore
@@ -31,6 +32,16 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "hold that is shown renewed in quarantine",
         "shorter lease not marked",
         "exclusive hold that is shown refused",
+    ),
+    LineMachine: (
+        "last come, first served",
+        "readers let in one by one",
+        "writer handed what readers hold",
+        "reader handed its lock twice",
+        "reader barges",
+        "dead waiters served",
+        "grant withdrawn by another session",
+        "end of a session not told",
     ),
     QueueMachine: (
         "duplicate queued",

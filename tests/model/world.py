@@ -81,4 +81,4 @@ def explore(
 
 def mark(request_id: str, contents: tuple[Any, ...]) -> str:
     """The fingerprint of a request."""
-    return repr(contents) if request_id else ""
+    return repr(contents).replace(" ", "") if request_id else ""

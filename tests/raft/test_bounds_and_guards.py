@@ -222,11 +222,11 @@ def test_a_log_is_never_restored_to_a_snapshot_behind_its_commit_index() -> None
 def test_durability_is_believed_only_of_entries_the_log_still_has_and_never_falls() -> None:
     log = Log(None, log_of(1, 1), 0)
     log.append((Entry(2, 3), Entry(2, 4)))
-    assert not log.stable_to(4, 1)
-    assert not log.stable_to(5, 2)
-    assert log.stable_to(4, 2)
-    assert not log.stable_to(3, 2)
-    assert log.durable == 4
+    reached = []
+    for index, term in ((4, 1), (5, 2), (4, 2), (3, 2)):
+        log.stable_to(index, term)
+        reached.append(log.durable)
+    assert reached == [2, 2, 4, 4]
 
 
 def test_a_snapshot_of_the_wrong_term_is_refused_and_an_older_one_ignored() -> None:

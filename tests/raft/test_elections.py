@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from service.raft.core import Raft
-from service.raft.events import BecameLeader, SteppedDown, Why, describe
+from service.raft.events import BecameLeader, StartedPreVote, SteppedDown, Why, describe
 from service.raft.messages import (
     AppendRequest,
     Entry,
@@ -216,6 +216,34 @@ def test_a_lost_pre_vote_request_costs_a_heartbeat_not_an_election_timeout(raft:
     world.queue.clear()
     world.run(HEARTBEAT + 1)
     assert world.leaders() == ["n1"]
+
+
+def test_a_restarted_member_that_asks_early_does_not_disturb_its_leader(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.propose(b"a")
+    world.run(HEARTBEAT)
+    term = world.core("n1").term
+    world.restart("n2")
+    core = world.core("n2")
+    core.count_absence(ELECTION - HEARTBEAT)
+    world.tick("n2", core.timeout_ticks - (ELECTION - HEARTBEAT))
+    assert core.role is Role.PRE_CANDIDATE
+    world.deliver()
+    world.run(2 * ELECTION)
+    assert world.leaders() == ["n1"]
+    assert {(world.core(node).term, world.core(node).leader) for node in world.hosts} == {(term, "n1")}
+    assert [type(event) for event in world.hosts["n1"].events].count(SteppedDown) == 0
+
+
+def test_the_time_before_a_start_is_waited_for_but_not_told_as_silence(raft: RaftClass) -> None:
+    world = World(3, raft)
+    core = world.core("n1")
+    core.count_absence(ELECTION - HEARTBEAT)
+    waited = core.timeout_ticks - (ELECTION - HEARTBEAT)
+    world.tick("n1", waited)
+    [asked] = [event for event in world.hosts["n1"].events if isinstance(event, StartedPreVote)]
+    assert (asked.why, asked.silent_ticks) == (Why.NO_LEADER, waited)
 
 
 def test_events_tell_an_operator_who_leads_and_why(raft: RaftClass) -> None:

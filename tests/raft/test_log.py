@@ -102,7 +102,7 @@ def test_only_what_is_durable_here_is_applied() -> None:
     log.append((Entry(1, 2), Entry(1, 3)))
     log.commit_to(3)
     assert [entry.index for entry in log.next_committed(1000)] == [1]
-    assert log.stable_to(2, 1)
+    log.stable_to(2, 1)
     assert [entry.index for entry in log.next_committed(1000)] == [1, 2]
     log.applying = 1
     assert [entry.index for entry in log.next_committed(1000)] == [2]
@@ -123,6 +123,14 @@ def test_a_snapshot_replaces_everything_and_is_not_durable_until_stored() -> Non
     assert positions(log) == (7, 7, 7, 7, 7, 7, 7)
     log.snapshot_stored(7)
     assert log.pending_snapshot is None
+
+
+def test_a_snapshot_makes_nothing_of_the_old_log_durable_that_was_not() -> None:
+    log = Log(None, log_of(1), 0)
+    log.append((Entry(1, 2), Entry(1, 3)))
+    log.commit_to(2)
+    log.restore(snapshot(7, 3))
+    assert log.durable == 1
 
 
 def test_compaction_keeps_what_trails_the_snapshot() -> None:

@@ -70,6 +70,7 @@ def test_an_acknowledgement(before: Progress, match: int, is_news: bool, after: 
     ("before", "rejected", "retry", "is_news", "after"),
     [
         (REPLICATING, 7, 3, True, replace(PROBING, next=5, probing=False, owed=True)),
+        (REPLICATING, 6, 3, True, replace(PROBING, next=5, probing=False, owed=True)),
         (REPLICATING, 4, 3, False, REPLICATING),
         (PROBING, 6, 5, False, PROBING),
         (PROBING, 7, 6, True, replace(PROBING, next=6, probing=False, owed=True)),

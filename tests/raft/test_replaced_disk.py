@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.raft.messages import AppendRequest
 from service.raft.ready import Role
 from service.raft.state import Stored
 from tests.raft.world import ELECTION, HEARTBEAT, RaftClass, World
@@ -37,6 +38,16 @@ def test_what_the_old_disk_acknowledged_does_not_count_for_commitment(raft: Raft
     world.restart("n3")
     world.run(3 * HEARTBEAT)
     assert world.core("n1").log.commit == place.index
+
+
+def test_a_replaced_disk_is_looked_for_with_an_empty_request(raft: RaftClass) -> None:
+    """It has nothing, so whatever a first request carried would be refused and sent again."""
+    world = World(3, raft)
+    world.elect("n1")
+    place = world.propose(b"a")
+    world.core("n1").report_disk_replaced("n3")
+    [asked] = [message for message in world.core("n1").ready().messages if isinstance(message, AppendRequest)]
+    assert (asked.to, asked.prev_index, asked.entries) == ("n3", place.index, ())
 
 
 def test_a_replaced_disk_is_no_sign_of_life(raft: RaftClass) -> None:

@@ -14,7 +14,8 @@ from service.raft.chronicle import Chronicle
 from service.raft.config import Config
 from service.raft.core import Raft
 from service.raft.errors import NotLeader
-from service.raft.messages import Message, Snapshot
+from service.raft.events import StartedPreVote
+from service.raft.messages import HardState, Message, Snapshot
 from service.raft.ready import Role
 from service.raft.runner import Runner, Timing
 from service.raft.state import Stored
@@ -91,12 +92,13 @@ class Three:
 
     def __init__(self) -> None:
         self.cut: set[str] = set()
+        self.deaf: set[str] = set()
         names = ("a", "b", "c")
         self.ones = {name: One(name, names, self.carry) for name in names}
 
     def carry(self, messages: list[Message]) -> None:
         for message in messages:
-            if not self.cut & {message.sender, message.to}:
+            if message.to not in self.deaf and not self.cut & {message.sender, message.to}:
                 asyncio.get_running_loop().call_soon(self.ones[message.to].runner.step, message)
 
     async def leader(self, among: str = "abc") -> str:
@@ -142,6 +144,47 @@ def test_a_single_node_leads_without_waiting_for_an_election_timeout() -> None:
         assert await one.runner.propose(b"x") == 1
         assert time.perf_counter() - started < 20 * TICK_S
         one.runner.stop()
+
+    on_a_loop(scenario())
+
+
+def test_a_start_neither_waits_a_whole_election_timeout_nor_tells_of_silence_it_did_not_hear() -> None:
+    async def scenario() -> None:
+        sent: list[Message] = []
+        one = One("a", ("a", "b", "c"), sent.extend)
+        one.runner.start()
+        await until(lambda: sent, "a pre-vote")
+        ticks, asked = one.runner.core.history[0]
+        assert isinstance(asked, StartedPreVote)
+        assert asked.silent_ticks == ticks <= one.runner.config.election_ticks + one.runner.config.heartbeat_ticks
+        assert ticks < one.runner.core.timeout_ticks
+        one.runner.stop()
+
+    on_a_loop(scenario())
+
+
+def test_a_restarted_member_does_not_disturb_its_leader() -> None:
+    async def scenario() -> None:
+        three = Three()
+        three.start()
+        leader = await three.leader()
+        await three.ones[leader].runner.propose(b"x")
+        term = three.ones[leader].runner.soft_state.term
+        back = "abc".replace(leader, "")[0]
+        three.ones[back].runner.stop()
+        core = three.ones[back].runner.core
+        stored = Stored(HardState(core.term, core.vote), None, tuple(core.log.entries))
+        three.ones[back] = again = One(back, ("a", "b", "c"), three.carry, stored)
+        # Deaf until it has asked: the early question must reach a cluster that has a leader.
+        three.deaf.add(back)
+        again.runner.start()
+        await until(lambda: again.runner.soft_state.role is Role.PRE_CANDIDATE, "its question")
+        three.deaf.clear()
+        await until(lambda: again.runner.soft_state.leader == leader, "it to follow")
+        assert await three.ones[leader].runner.propose(b"y") == 2
+        assert {one.runner.soft_state.term for one in three.ones.values()} == {term}
+        assert three.ones[leader].runner.leads()
+        three.stop()
 
     on_a_loop(scenario())
 

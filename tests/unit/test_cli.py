@@ -38,6 +38,11 @@ WORDS = {
     "fence.check": "partition=3 cluster_id=c1",
     "fence.shorten": "partition=3 quarantine_ms=0",
     "lock.lift": "partition=3 assignment=17 node=http://127.0.0.1:8001",
+    "lock.wait": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.confirm": "resource=r1 owner=alice token=68719476737 waiter=a1",
+    "lock.withdraw": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.hand_over": "resource=r1",
+    "lock.attend": "partition=3 session=b2",
     "lock.reattach": "resource=r1 owner=alice token=68719476737",
 }
 
@@ -78,7 +83,7 @@ def test_every_script_has_a_line_with_as_many_keys_and_arguments_as_its_header(n
 def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
     partition = Keys("blue").partition_of(b"r1")
     words = line("lock.acquire", "resource=r1", "owner=alice", "request_id=once", CLUSTER_NAME="blue")
-    assert words[6:13] == [
+    assert words[6:14] == [
         key.decode()
         for key in (
             partition.fence,
@@ -88,13 +93,14 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
             partition.readers + b"r1",
             partition.reader_holds + b"r1",
             partition.quarantine,
+            partition.waiters + b"r1",
         )
     ]
 
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[13:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", "0"]
+    assert words[14:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000"]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:

@@ -31,6 +31,8 @@ def test_kinds_that_take_names_end_in_a_colon_so_that_no_name_meets_another_kind
         partition.quarantine,
         partition.cluster,
         partition.duty,
+        partition.sessions,
+        partition.granted,
     }
     assert all(key.endswith(b":") for key in all_keys(partition) if key not in fixed)
     assert not any(key.endswith(b":") for key in fixed)

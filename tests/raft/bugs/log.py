@@ -131,11 +131,8 @@ class ReplacedLogTakenForCommitted(_WithLog):
 
 
 class _AmnesicLog(Log):
-    def stable_to(self, index: int, term: int) -> bool:
-        if index <= self.durable:
-            return False
-        self.durable = min(index, self.last)
-        return True
+    def stable_to(self, index: int, term: int) -> None:
+        self.durable = max(self.durable, min(index, self.last))
 
 
 class ReplacedEntriesTakenForDurable(_WithLog):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,11 +21,21 @@ LAST_LINES = 60
 """Lines of the trace shown before a violation; --trace prints them all."""
 
 
+class Count(NamedTuple):
+    """The numbers of one run."""
+
+    is_broken: bool
+    steps: int
+    committed: int
+    reads: int
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.raft.simulator", description=__doc__)
     parser.add_argument("--seeds", type=int, default=300, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time, default: one a core")
     parser.add_argument("--seed", type=int, help="replay this one")
     parser.add_argument("--members", type=int, choices=(1, 3, 5), help="default: 3 and 5 by turns, 1 rarely")
     parser.add_argument("--keep", help="numbers of the faults to keep, comma-separated, or none")
@@ -79,14 +92,15 @@ def sweep(console: Console, options: argparse.Namespace) -> int:
     steps = committed = reads = 0
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("seeds", total=options.seeds, rate="")
-        for seed in range(options.first, options.first + options.seeds):
-            outcome = simulate(Spec(seed, options.members or members_of(seed), chaos_us=options.chaos_us))
-            if outcome.violation is not None:
+        seeds = range(options.first, options.first + options.seeds)
+        specs = [Spec(seed, options.members or members_of(seed), chaos_us=options.chaos_us) for seed in seeds]
+        for spec, came_to in zip(specs, counts_of(specs, options.jobs), strict=True):
+            if came_to.is_broken:
                 progress.stop()
-                return explain(console, outcome)
-            steps += outcome.steps
-            committed += outcome.committed
-            reads += outcome.reads
+                return explain(console, simulate(spec))
+            steps += came_to.steps
+            committed += came_to.committed
+            reads += came_to.reads
             rate = steps / (time.perf_counter() - started)
             progress.update(task, advance=1, rate=f"{rate:,.0f} steps/s")
     elapsed = time.perf_counter() - started
@@ -96,6 +110,21 @@ def sweep(console: Console, options: argparse.Namespace) -> int:
         soft_wrap=True,
     )
     return 0
+
+
+def counts_of(specs: Sequence[Spec], jobs: int) -> Iterator[Count]:
+    """What each run came to, in the order of `specs`, `jobs` at a time."""
+    if jobs == 1:
+        yield from map(count, specs)
+        return
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        yield from pool.imap(count, specs)
+
+
+def count(spec: Spec) -> Count:
+    """Run one world, for its numbers only: they are all that travels between processes."""
+    outcome = simulate(spec)
+    return Count(outcome.violation is not None, outcome.steps, outcome.committed, outcome.reads)
 
 
 def explain(console: Console, failing: Outcome) -> int:

@@ -82,6 +82,16 @@ class Disk:
         wait = max(0, self.hung_until - self._scheduler.now)
         self._scheduler.after(wait + latency, self._finish, self._generation)
 
+    def recover(self) -> None:
+        """No longer hung, slow or failing. A write that hangs is done now, not when the hang would have ended."""
+        is_hung = self._scheduler.now < self.hung_until
+        self.hung_until = self.slow_acks_until = 0
+        self.failing = ""
+        self.tear = None
+        if is_hung and self.queue:
+            self._generation += 1
+            self._start()
+
     def _finish(self, generation: int) -> None:
         if generation != self._generation:
             return

@@ -209,6 +209,8 @@ def _flip(cluster: Cluster, fault: Fault) -> None:
 
 def _replace_disk(cluster: Cluster, fault: Fault) -> None:
     """Of anyone, or of the follower that a leader counts most on, as soon as there is one."""
+    if not cluster.workload.running:
+        return  # it waited beyond the chaos: with a permanent fault the decision might never find a majority
     leader = cluster.workload.leader()
     matches = leader.core.peer_states() if leader is not None and leader.core is not None else {}
     counted_on = max(matches, key=lambda node: (matches[node].match, node), default=None)
@@ -216,7 +218,7 @@ def _replace_disk(cluster: Cluster, fault: Fault) -> None:
         cluster.replacement.begin(cluster.members[fault.who])
     elif counted_on is not None and matches[counted_on].match:
         cluster.replacement.begin(cluster.by_id[counted_on])
-    elif cluster.workload.running:
+    else:
         cluster.scheduler.after(100 * MS, _replace_disk, cluster, fault)
 
 

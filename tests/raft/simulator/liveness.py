@@ -40,9 +40,7 @@ def settle(cluster: Cluster, fault: str) -> None:
     cluster.trace.add("liveness", fault)
     cluster.network.heal()
     for member in cluster.members:
-        member.disk.hung_until = member.disk.slow_acks_until = 0
-        member.disk.failing = ""
-        member.disk.tear = None
+        member.disk.recover()
         member.tick_us = TICK_MS * 1000
         member.pause(False)
         member.start()

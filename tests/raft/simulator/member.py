@@ -87,6 +87,7 @@ class Member:
             self.core = self._cluster.raft(self.config, random, stored)
         except (CorruptState, InvariantBroken) as error:
             raise Violation("start-up", f"{self.id} cannot start: {error}") from error
+        self.core.count_absence(self.config.election_ticks - self.config.heartbeat_ticks)  # as a runner does
         self._note(f"starts in term {stored.hard_state.term} with log to {self.disk.last}")
         self._cluster.checker.on_start(self, self.core)
         self._pump()

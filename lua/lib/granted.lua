@@ -1,0 +1,5 @@
+-- A grant that the node of the waiter has not confirmed yet, in the partition's hash by waiter: when it ends unless it
+-- is confirmed, token, session, fingerprint of the request, and lock.
+local function parse_grant(grant)
+  return string.match(grant, "^(%d+) (%d+) (%x+) (%S*) (.*)$")
+end

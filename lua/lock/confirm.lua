@@ -1,0 +1,62 @@
+--- lock.confirm: take a lock that was handed over, for the whole lease.
+-- Promises: only a hold that still runs is confirmed, and its lease begins now; a repeat prolongs nothing.
+-- KEYS:
+--   1 fence: the partition's fence
+--   2 outcome: first outcome of this request id
+--   3 lock: the hold, a string (see lib/hold)
+--   4 readers: owners of shared holds by end of lease, a sorted set
+--   5 reader_holds: token and lease of each shared hold, a hash
+--   6 waiters: those who wait, in order, a sorted set
+--   7 waiter_info: what is known of each that waits, a hash (see lib/waiter)
+--   8 granted: grants not confirmed yet, a hash (see lib/granted)
+-- ARGV:
+--   1 fence: generation.script_set of the caller
+--   2 fingerprint: of the request, empty without a request id
+--   3 keep_ms: how long the outcome is kept, ms
+--   4 owner: who waited
+--   5 token: of the grant
+--   6 ttl_ms: lease, ms
+--   7 waiter: id of the place in the line, hexadecimal
+--   8 wake_channel: where waiting nodes listen
+-- Replies:
+--   OK token ttl_ms [again]: the lease runs for ttl_ms from now; again = 1 when this is a repeat, and it began earlier
+--   LOCK_LOST: the grant was not confirmed in time and has passed on
+--   LOCK_RELEASED token: this request id was granted the lock, and that grant has ended since
+-- Complexity: O(log h) with h shared holders
+-- Retry: safe
+--- @include lib/fence
+--- @include lib/once
+--- @include lib/own_hold
+--- @include lib/last_reader
+--- @include lib/held_until
+--- @include lib/tell_if_sooner
+local lock, readers, reader_holds, waiter_info = KEYS[3], KEYS[4], KEYS[5], KEYS[7]
+local owner, token, ttl_ms, waiter = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local held, _, is_exclusive, now_ms = own_hold(lock, readers, reader_holds, owner)
+if first_outcome then
+  local first = string.format("%.0f", first_outcome[2])
+  if held == first then
+    first_outcome[4] = 1
+    return first_outcome
+  end
+  return { LOCK_RELEASED, first }
+end
+if held ~= token then
+  return { LOCK_LOST }
+end
+local reply = { OK, tonumber(token), tonumber(ttl_ms) }
+if redis.call("HDEL", KEYS[8], waiter) == 0 then
+  reply[4] = 1
+  return reply
+end
+if is_exclusive then
+  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
+else
+  redis.call("HSET", reader_holds, owner, token .. " " .. ttl_ms)
+  redis.call("ZADD", readers, now_ms + ttl_ms, owner)
+  end_with_last_reader(lock, readers, reader_holds)
+end
+if redis.call("EXISTS", KEYS[6]) == 1 then
+  tell_if_sooner(lock, waiter_info, ARGV[8], held_until(lock, readers, redis_now_ms()))
+end
+return keep_outcome(reply)

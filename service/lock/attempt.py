@@ -1,0 +1,320 @@
+"""One acquire request: it is tried, stands in line if it waits, and takes what it is handed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from service.clock import steady_s
+from service.decisions.node.delegation import Delegation
+from service.decisions.node.leases import Leases
+from service.error_registry import (
+    LockHeld,
+    LockHoldersFull,
+    LockQuarantine,
+    LockReleased,
+    LockWaitersFull,
+    NodeStopping,
+    RequestIdReused,
+    ScriptAbsent,
+)
+from service.errors import SimpulError
+from service.keys import Keys
+from service.limits import LOCK_HOLDERS_MAX, LOCK_WAITERS_MAX
+from service.lock.calls import ACQUIRE, CONFIRM, RELEASE, RENEW, WAIT, WITHDRAW, Place, read_holders
+from service.lock.waiting import SESSION_MS, Waiting
+from service.lock.wire import AcquireRequest, Granted
+from service.names import RequestIdentity, encode_name
+from service.store.scripts import Scripts
+
+_FRESH_GRANT_FIELDS = 3
+_OK = b"ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What attempts work with."""
+
+    scripts: Scripts
+    keys: Keys
+    waiting: Waiting
+    delegation: Delegation
+    leases: Leases
+    keep_ms: int
+
+
+class Attempt:
+    """Replies are those of lock.acquire and lock.confirm: `ok token ttl_ms [again]`, or a refusal."""
+
+    def __init__(self, parts: Parts, request: AcquireRequest) -> None:
+        self.request = request
+        self.place = place = Place(parts.keys, request.resource)
+        self._parts = parts
+        self._owner = encode_name("owner", request.owner)
+        identity = RequestIdentity("lock.acquire", request, request.request_id)
+        self._fingerprint = identity.fingerprint
+        self._outcome = place.partition.outcome + identity.key_suffix
+        self._position = 0
+
+    async def run(self) -> list[Any]:
+        """Raises NoDelegation, LeaseNotCovered, or what the store raises."""
+        parts, request, place = self._parts, self.request, self.place
+        if not parts.delegation.covers(request.ttl_ms):
+            await parts.delegation.obtain(request.ttl_ms)
+        generation, sent_at = parts.scripts.generation, steady_s()
+        of = place.partition
+        reply = await parts.scripts.call(
+            ACQUIRE,
+            of,
+            (self._outcome, of.tokens, place.lock, place.readers, place.reader_holds, of.quarantine, place.waiters),
+            (self._fingerprint, parts.keep_ms, self._owner, request.mode, request.ttl_ms),
+        )
+        if reply[0] == _OK and not await self._can_be_answered(reply, generation, sent_at):
+            return await self.run()
+        return reply
+
+    async def run_past_the_dead(self) -> list[Any]:
+        """As `run`, but a line in which only the waiters of dead nodes stand keeps nobody out."""
+        reply = await self.run()
+        if reply[0] != b"lock_held" or not _waiters(reply) or not self._is_kept_out_by_the_line(reply):
+            return reply
+        return reply if await self._parts.waiting.hand_over(self.place) else await self.run()
+
+    def _is_kept_out_by_the_line(self, reply: list[Any]) -> bool:
+        return not reply[1] or (reply[1] == b"shared" and self.request.mode == "shared")
+
+    # Waiting
+
+    async def wait(self, refused: list[Any]) -> list[Any]:
+        """Stand in line until it is granted, or for `timeout` seconds. Cancelling it gives the place up, or what was
+        granted. `refused` is what the first try heard: the answer where the active script set knows no lines.
+
+        Raises LockWaitersFull, NodeStopping, and what `run` raises.
+        """
+        self._deadline = asyncio.get_running_loop().time() + self.request.timeout
+        self._parked = self._parts.waiting.park(self.place, self._waiter_id(), self._stand_in_line)
+        turn = _Turn()
+        try:
+            reply = await self._until_granted(turn)
+        except asyncio.CancelledError:
+            if self._parts.waiting.leave(self._parked):
+                self._parts.waiting.finish(self._give_up(turn.token))
+            raise
+        except BaseException as error:
+            if self._parts.waiting.leave(self._parked):
+                await self._give_up(turn.token)
+            if isinstance(error, ScriptAbsent):
+                return refused
+            raise
+        is_last = self._parts.waiting.leave(self._parked)
+        if reply is not None:
+            return reply
+        if is_last:
+            await self._give_up(None)
+        return await self.run()
+
+    async def _until_granted(self, turn: _Turn) -> list[Any] | None:
+        """None at the deadline."""
+        loop, parked = asyncio.get_running_loop(), self._parked
+        await self._stand_in_line()
+        while True:
+            await asyncio.wait([parked.granted], timeout=max(0.0, self._deadline - loop.time()))
+            if not parked.granted.done():
+                return None
+            turn.token = parked.granted.result()
+            reply = await self._confirm(turn.token)
+            if reply[0] != b"lock_lost":
+                return reply
+            turn.token = None
+            parked.again()
+            if self._parts.waiting.is_closed:
+                raise NodeStopping(resource=self.request.resource)
+            await self._stand_in_line()
+
+    def _waiter_id(self) -> bytes:
+        """The same for a retry, through whatever node it comes."""
+        if self.request.request_id is None:
+            return secrets.token_hex(8).encode()
+        name = self.place.name + b"\n" + self.request.request_id.encode()
+        return blake2b(name, digest_size=16).hexdigest().encode()
+
+    async def _stand_in_line(self) -> None:
+        """Or take up the place it has. What comes of it is told to the parked request. Raises what the store raises."""
+        parts, request, parked, of = self._parts, self.request, self._parked, self.place.partition
+        left_ms = max(1, round((self._deadline - asyncio.get_running_loop().time()) * 1000))
+        reply = await parts.scripts.call(
+            WAIT,
+            of,
+            (self._outcome, *self.place.line_keys, of.quarantine),
+            (
+                self._fingerprint,
+                self._owner,
+                request.mode,
+                request.ttl_ms,
+                parked.waiter,
+                parts.waiting.session,
+                SESSION_MS,
+                left_ms,
+                parts.keys.wake_channel,
+            ),
+        )
+        if reply[0] != _OK:
+            parked.refuse(self.refusal(reply))
+            return
+        _, position, _, blocked_ms, token, more = reply
+        parked.is_queued = True
+        if position:
+            parts.waiting.expect(self.place.lock, blocked_ms)
+        else:
+            parked.grant(int(token))
+        if more:
+            parts.waiting.hand_over_more(self.place)
+
+    async def _confirm(self, token: int) -> list[Any]:
+        """Take what was handed over. `lock_lost` when it has passed on meanwhile."""
+        parts, request, of = self._parts, self.request, self.place.partition
+        if not parts.delegation.covers(request.ttl_ms):
+            await parts.delegation.obtain(request.ttl_ms)
+        generation, sent_at = parts.scripts.generation, steady_s()
+        _, *hold_keys, waiters, info, _, granted = self.place.line_keys
+        reply = await parts.scripts.call(
+            CONFIRM,
+            of,
+            (self._outcome, *hold_keys, waiters, info, granted),
+            (
+                self._fingerprint,
+                parts.keep_ms,
+                self._owner,
+                token,
+                request.ttl_ms,
+                self._parked.waiter,
+                parts.keys.wake_channel,
+            ),
+        )
+        if reply[0] == _OK and not await self._can_be_answered(reply, generation, sent_at):
+            return [b"lock_lost"]
+        return reply
+
+    async def _give_up(self, token: int | None) -> None:
+        """Leave the line; `token`: of a grant that may have been confirmed already. If Redis is away, the place ends
+        with this node's session, and the grant after its lease."""
+        parts, of = self._parts, self.place.partition
+        with contextlib.suppress(SimpulError):
+            reply = await parts.scripts.call(
+                WITHDRAW,
+                of,
+                (of.quarantine, *self.place.line_keys),
+                (self._parked.waiter, parts.waiting.session, self._owner, parts.keys.wake_channel),
+            )
+            _, self._position, more = reply
+            if more:
+                parts.waiting.hand_over_more(self.place)
+            if token is not None:
+                await self._give_back(token)
+
+    # Grants
+
+    async def _can_be_answered(self, reply: list[Any], generation: int, sent_at: float) -> bool:
+        """Whether the hold in an ok reply still counts; then this node vouches for it. Raises NoDelegation or
+        LeaseNotCovered when it may not."""
+        parts, request = self._parts, self.request
+        token, ttl_ms = reply[1], reply[2]
+        if parts.scripts.generation != generation and not await self._is_still_held(token):
+            return False
+        await self._vouch_or_give_back(token)
+        parts.leases.granted(
+            self.place.lock,
+            self._owner,
+            token,
+            request.mode,
+            ttl_ms,
+            sent_at=sent_at,
+            is_repeat=len(reply) > _FRESH_GRANT_FIELDS,
+        )
+        return True
+
+    async def _is_still_held(self, token: int) -> bool:
+        """A generation began while Redis worked, and this node has told the leader what it granted before: a grant that
+        was not among it counts only if Redis has it under the new generation, too."""
+        scripts, of = self._parts.scripts, self.place.partition
+        while True:
+            generation = scripts.generation
+            keys = (of.outcome, *self.place.hold_keys, of.quarantine)
+            reply = await scripts.call(RENEW, of, keys, (b"", 0, self._owner, token, b""))
+            if reply[0] != _OK or scripts.generation == generation:
+                return bool(reply[0] == _OK)
+
+    async def _vouch_or_give_back(self, token: int) -> None:
+        """Raises NoDelegation or LeaseNotCovered when Redis took longer than this node may speak for: the others reckon
+        with no such lease of it."""
+        delegation = self._parts.delegation
+        if delegation.covers(self.request.ttl_ms):
+            return
+        try:
+            await delegation.obtain(self.request.ttl_ms)
+        except SimpulError:
+            # If this fails, too, the lock is held in vain until its lease ends; nobody believes to have it.
+            with contextlib.suppress(SimpulError):
+                await self._give_back(token)
+            raise
+
+    async def _give_back(self, token: int) -> None:
+        parts, of = self._parts, self.place.partition
+        keys = (of.outcome, *self.place.line_keys)
+        reply = await parts.scripts.call(RELEASE, of, keys, (b"", 0, self._owner, token, parts.keys.wake_channel))
+        if reply[0] == _OK:
+            parts.leases.released(self.place.lock, self._owner)
+            if len(reply) > 1:
+                parts.waiting.hand_over_more(self.place)
+
+    # Answers
+
+    def granted(self, reply: list[Any], *, waited_s: float = 0.0) -> Granted:
+        request = self.request
+        return Granted(
+            resource=request.resource,
+            owner=request.owner,
+            mode=request.mode,
+            token=reply[1],
+            ttl_ms=reply[2],
+            waited_ms=round(waited_s * 1000),
+        )
+
+    def refusal(self, reply: list[Any]) -> SimpulError:
+        request, code = self.request, reply[0]
+        if code == b"lock_held":
+            holders, _ = read_holders(reply)
+            error = LockHeld(
+                resource=request.resource,
+                held_mode=reply[1].decode() or None,
+                holder_count=reply[2],
+                holders=holders,
+                waiters=_waiters(reply),
+            )
+            if self._position:
+                error.fields["position"] = self._position
+            return error
+        if code == b"lock_quarantine":
+            return LockQuarantine(resource=request.resource, left_ms=reply[1], holders=[])
+        if code == b"lock_released":
+            return LockReleased(resource=request.resource, token=int(reply[1]))
+        if code == b"lock_holders_full":
+            return LockHoldersFull(resource=request.resource, limit=LOCK_HOLDERS_MAX)
+        if code == b"lock_waiters_full":
+            return LockWaitersFull(limit=LOCK_WAITERS_MAX, where=f"for {request.resource}")
+        return RequestIdReused(request_id=request.request_id)
+
+
+class _Turn:
+    """What a wait that ends early must give back."""
+
+    token: int | None = None
+
+
+def _waiters(reply: list[Any]) -> int:
+    _, after = read_holders(reply)
+    return int(after[0]) if after else 0

@@ -1,0 +1,87 @@
+"""The lock scripts and what they take: which keys a resource has, and how a reply that describes a lock is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.keys import Keys, Partition
+from service.limits import LOCK_HOLDERS_SHOWN_MAX
+from service.lock.wire import Holder
+from service.names import encode_name
+from service.store.scripts import declare
+
+_LINE = "tokens lock readers reader_holds waiters waiter_info sessions granted"
+
+ACQUIRE = declare(
+    "lock.acquire",
+    keys="fence outcome tokens lock readers reader_holds quarantine waiters",
+    args="fence fingerprint keep_ms owner mode ttl_ms",
+)
+WAIT = declare(
+    "lock.wait",
+    keys=f"fence outcome {_LINE} quarantine",
+    args="fence fingerprint owner mode ttl_ms waiter session session_ms wait_ms wake_channel",
+)
+CONFIRM = declare(
+    "lock.confirm",
+    keys="fence outcome lock readers reader_holds waiters waiter_info granted",
+    args="fence fingerprint keep_ms owner token ttl_ms waiter wake_channel",
+)
+WITHDRAW = declare("lock.withdraw", keys=f"fence quarantine {_LINE}", args="fence waiter session owner wake_channel")
+HAND_OVER = declare("lock.hand_over", keys=f"fence quarantine {_LINE}", args="fence wake_channel")
+ATTEND = declare("lock.attend", keys="fence sessions granted", args="fence session session_ms cursor")
+RELEASE = declare(
+    "lock.release",
+    keys=f"fence outcome {_LINE}",
+    args="fence fingerprint keep_ms owner token wake_channel",
+)
+RENEW = declare(
+    "lock.renew",
+    keys="fence outcome lock readers reader_holds quarantine",
+    args="fence fingerprint keep_ms owner token ttl_ms",
+)
+REATTACH = declare(
+    "lock.reattach",
+    keys="fence outcome lock readers reader_holds quarantine",
+    args="fence fingerprint keep_ms owner token mode ttl_ms",
+)
+INSPECT = declare("lock.inspect", keys="fence lock readers reader_holds waiters waiter_info", args="fence")
+
+_HOLDERS_AT = 3
+_HOLDER_FIELDS = 3
+
+
+class Place:
+    """Where a resource's lock lives."""
+
+    __slots__ = ("lock", "name", "partition", "reader_holds", "readers", "waiters")
+
+    def __init__(self, keys: Keys, resource: str) -> None:
+        self.name = name = encode_name("resource", resource)
+        self.partition: Partition = keys.partition_of(name)
+        self.lock = self.partition.lock + name
+        self.readers = self.partition.readers + name
+        self.reader_holds = self.partition.reader_holds + name
+        self.waiters = self.partition.waiters + name
+
+    @property
+    def hold_keys(self) -> tuple[bytes, bytes, bytes]:
+        return self.lock, self.readers, self.reader_holds
+
+    @property
+    def line_keys(self) -> tuple[bytes, ...]:
+        """What every script takes that hands a lock over."""
+        of = self.partition
+        info = of.waiter_info + self.name
+        return of.tokens, self.lock, self.readers, self.reader_holds, self.waiters, info, of.sessions, of.granted
+
+
+def read_holders(reply: list[Any]) -> tuple[list[Holder], list[Any]]:
+    """The holders in a reply `code mode count [owner token expires_in_ms] waiters …`, and what comes after them:
+    nothing from a script set that knows no lines."""
+    mode, end = reply[1].decode(), _HOLDERS_AT + _HOLDER_FIELDS * min(reply[2], LOCK_HOLDERS_SHOWN_MAX)
+    found = [
+        Holder(reply[at].decode(), mode, int(reply[at + 1]), reply[at + 2])
+        for at in range(_HOLDERS_AT, end, _HOLDER_FIELDS)
+    ]
+    return found, reply[end:]
