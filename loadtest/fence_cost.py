@@ -5,6 +5,7 @@ The server's CPU per call is compared, since redis-benchmark itself can keep a c
 
 import argparse
 import asyncio
+import re
 import shutil
 import sys
 import tempfile
@@ -20,13 +21,19 @@ from loadtest.script_cost import CALLS, measure_calls
 from service.embedded import EmbeddedError, EmbeddedValkey
 from service.store.bundle import ScriptSet, build, shipped, sources_dir
 
-_UNFENCED = "local _ = { KEYS[1], ARGV[1] }\n"
+_UNFENCED = "-- Replies: FENCE_MISSING, FENCE_STALE\nlocal _ = { KEYS[1], ARGV[1] }\n"
 
 
 def unfenced(folder: Path) -> ScriptSet:
-    """The shipped scripts, but for what lib/fence does."""
+    """The shipped scripts without their fence: what they read together with it they read alone."""
     shutil.copytree(sources_dir(), folder / "lua")
-    (folder / "lua/lib/fence.lua").write_text(f"-- Replies: FENCE_MISSING, FENCE_STALE\n{_UNFENCED}")
+    for library in ("fence", "fence_compare"):
+        (folder / f"lua/lib/{library}.lua").write_text(_UNFENCED)
+    for path in (folder / "lua").glob("*/*.lua"):
+        alone = re.sub(
+            r'redis\.call\("MGET", KEYS\[1\], (KEYS\[\d\])\)', r'{ "", redis.call("GET", \1) }', path.read_text()
+        )
+        path.write_text(alone)
     return build(folder / "lua")
 
 

@@ -9,8 +9,10 @@
 --   OK [entry|ttl_ms]: the entry and its remaining lifetime in ms, -1 = for ever; nothing when the key does not exist
 -- Complexity: O(1)
 -- Retry: read-only
---- @include lib/fence
-local entry = redis.call("GET", KEYS[2])
+-- In one call with what is asked for: a second one would cost more than all else here.
+local found = redis.call("MGET", KEYS[1], KEYS[2])
+local installed, entry = found[1], found[2]
+--- @include lib/fence_compare
 if not entry then
   return { OK }
 end

@@ -26,7 +26,10 @@
 -- Complexity: O(log h + log w) with h shared holders and w who wait; at most 100 readers are let in, and 1000 waiters
 --   of ended sessions removed
 -- Retry: safe with the same request id
---- @include lib/fence
+-- In one call with the hold, which every release asks for.
+local found = redis.call("MGET", KEYS[1], KEYS[4])
+local installed, present = found[1], found[2]
+--- @include lib/fence_compare
 --- @include lib/first_outcome
 if first_outcome then
   return first_outcome
@@ -34,11 +37,10 @@ end
 
 -- The common case comes before the functions of the others, for in a script even a function unused costs time.
 do
-  local hold = redis.call("GET", KEYS[4])
-  if not hold then
+  if not present then
     return { LOCK_NOT_HELD }
   end
-  local token, owner = string.match(hold, "^x(%d+) %d+ %d (.*)$")
+  local token, owner = string.match(present, "^x(%d+) %d+ %d (.*)$")
   local is_right = owner == ARGV[4] and (ARGV[5] == "" or ARGV[5] == token)
   if is_right and ARGV[2] == "" and redis.call("EXISTS", KEYS[7]) == 0 then
     redis.call("DEL", KEYS[4])

@@ -15,7 +15,7 @@ kept = every.test_an_outcome_is_kept_for_its_time_and_no_longer
 MUTANTS = (
     Mutant(
         "no fence compare",
-        "lib/fence",
+        "lib/fence_compare",
         "installed ~= ARGV[1]",
         "not installed and ARGV[1]",
         fence,
@@ -23,7 +23,7 @@ MUTANTS = (
     ),
     Mutant(
         "no fence is let through",
-        "lib/fence",
+        "lib/fence_compare",
         "if installed ~=",
         "if installed and installed ~=",
         no_fence,
@@ -32,8 +32,8 @@ MUTANTS = (
     Mutant(
         "a script without the fence",
         "cache/get",
-        "--- @include lib/fence\n",
-        "local _ = { ARGV[1], KEYS[1] }\n",
+        "--- @include lib/fence_compare\n",
+        "local _ = { ARGV[1], installed }\n",
         fence,
         ("cache.get", ""),
     ),
