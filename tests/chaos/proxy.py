@@ -26,6 +26,7 @@ _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST = 1
 _ALL_STATES = 0xFFFFFFFF
 _INODE_AT = 16 + 4 + 48 + 16
+_CLOSING_TURNS = 5
 
 
 class ProxyThread:
@@ -54,6 +55,9 @@ class ProxyThread:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        # What was closed lets go of its socket in the turns after this one; the loop must not stop before.
+        for _ in range(_CLOSING_TURNS):
+            await asyncio.sleep(0)
 
 
 class Proxy:
