@@ -34,7 +34,7 @@ class ProxyThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.servers: list[asyncio.Server] = []
+        self.proxies: list[Proxy] = []
         self._thread = threading.Thread(target=self.loop.run_forever, name="proxies", daemon=True)
         self._thread.start()
 
@@ -49,12 +49,9 @@ class ProxyThread:
         self.loop.close()
 
     async def _end_all(self) -> None:
-        for server in self.servers:
-            server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        for proxy in self.proxies:
+            proxy.close()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
         # What was closed lets go of its socket in the turns after this one; the loop must not stop before.
         for _ in range(_CLOSING_TURNS):
             await asyncio.sleep(0)
@@ -72,12 +69,11 @@ class Proxy:
         self._held: Callable[[int], bool] = lambda _: False
         self._open: set[_Connection] = set()
         self._changed = thread.call(_condition())
-        server = thread.call(self._listen())
-        thread.servers.append(server)
-        self.port: int = server.sockets[0].getsockname()[1]
-
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        thread.proxies.append(self)
+        thread.loop.call_soon_threadsafe(thread.loop.add_reader, self._listener, self._take)
 
     @property
     def connections(self) -> int:
@@ -123,6 +119,15 @@ class Proxy:
             self.drop()
 
     async def _drop(self) -> None:
+        self._end_connections()
+
+    def close(self) -> None:
+        """Listen no more, and end every connection. To be called on the loop of the proxies."""
+        self._thread.loop.remove_reader(self._listener)
+        self._listener.close()
+        self._end_connections()
+
+    def _end_connections(self) -> None:
         for connection in list(self._open):
             connection.abort()
 
@@ -136,20 +141,18 @@ class Proxy:
             async with self._changed:
                 await self._changed.wait_for(lambda: not self._held(client_port))
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            writer.transport.abort()
-            return
-        connection = _Connection(self, reader, writer)
-        self._open.add(connection)
+    def _take(self) -> None:
+        """Accept one client. Not asyncio's server, which leaves a socket to the collector when it closes meanwhile."""
         try:
-            await connection.carry(self._target_port)
-        except (OSError, asyncio.CancelledError):
-            # Either side is gone, or the proxy ends: the other side learns it by the abort.
-            pass
-        finally:
-            self._open.discard(connection)
-            connection.abort()
+            client, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        if self._refusing:
+            _reset(client)
+            return
+        connection = _Connection(self, client)
+        self._open.add(connection)
+        connection.begin(self._target_port, self._open.discard)
 
     async def pump(self, client_port: int, direction: str, source: asyncio.StreamReader, to: Any) -> None:
         while chunk := await source.read(CHUNK_BYTES):
@@ -163,20 +166,26 @@ class Proxy:
 
 
 class _Connection:
-    def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, proxy: Proxy, client: socket.socket) -> None:
         self._proxy = proxy
-        self._reader = reader
-        self._writers = [writer]
-        self._task = asyncio.current_task()
-        self._client_port = int(writer.get_extra_info("peername")[1])
+        self._client = client
+        self._client_port = int(client.getpeername()[1])
+        self._writers: list[asyncio.StreamWriter] = []
+        self._task: asyncio.Task[None] | None = None
 
-    async def carry(self, target_port: int) -> None:
+    def begin(self, target_port: int, ended: Callable[[_Connection], None]) -> None:
+        self._task = asyncio.ensure_future(self._carry(target_port))
+        self._task.add_done_callback(lambda task: self._end(task, ended))
+
+    async def _carry(self, target_port: int) -> None:
+        requests, to_client = await asyncio.open_connection(sock=self._client)
+        self._writers.append(to_client)
         await self._proxy.passage(self._client_port)
         answers, to_target = await asyncio.open_connection("127.0.0.1", target_port)
         self._writers.append(to_target)
         pumps = [
-            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_CLIENT, self._reader, to_target)),
-            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_TARGET, answers, self._writers[0])),
+            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_CLIENT, requests, to_target)),
+            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_TARGET, answers, to_client)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -185,11 +194,26 @@ class _Connection:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
+    def _end(self, task: asyncio.Task[None], ended: Callable[[_Connection], None]) -> None:
+        """Either side is gone, or the proxy ends it: the other side learns it by the reset."""
+        ended(self)
+        for writer in self._writers:
+            writer.transport.abort()
+        if not self._writers and self._client.fileno() >= 0:
+            _reset(self._client)
+        if not task.cancelled() and (failure := task.exception()) and not isinstance(failure, OSError):
+            raise failure
+
     def abort(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
-        if self._task is not None and self._task is not asyncio.current_task():
+        if self._task is not None:
             self._task.cancel()
+
+
+def _reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 async def _condition() -> asyncio.Condition:
