@@ -34,6 +34,8 @@ LOCK_WAITERS_MAX = 10_000
 """Requests that wait for one resource at one time."""
 LOCK_WAITERS_SHOWN_MAX = 100
 LOCK_WAITERS_PER_NODE_MAX = 10_000
+LOCK_CYCLE_SHOWN_MAX = 20
+"""Steps of a deadlock that its victim is told; `length` counts all."""
 
 VISIBILITY_MS_MIN = 50
 VISIBILITY_MS_MAX = 12 * 60 * 60 * 1000

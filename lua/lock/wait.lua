@@ -52,7 +52,7 @@ end
 local grant, place = redis.call("HGET", granted, waiter), redis.call("HGET", waiter_info, waiter)
 if grant then
   local ends_at, token, _, fingerprint = parse_grant(grant)
-  if fingerprint ~= ARGV[2] then
+  if fingerprint ~= ARGV[2] and token ~= "0" then
     return { REQUEST_ID_REUSED }
   end
   if held == token then
@@ -74,13 +74,16 @@ if not begins_in_ms then
 end
 
 local now_ms, session_ms = redis_now_ms(), tonumber(ARGV[8])
--- A grant that was not confirmed in time has passed on, and its waiter begins anew.
+-- A grant that was not confirmed in time has passed on, and its waiter begins anew; so does one that was ended.
 redis.call("HDEL", granted, waiter)
 redis.call("ZADD", sessions, now_ms + session_ms, session)
 redis.call("PEXPIRE", sessions, session_ms)
 if not place then
+  -- The time of joining, so that a place which was left is never taken again, and behind the last in any case.
+  local clock = redis.call("TIME")
   local last = redis.call("ZRANGE", waiters, -1, -1, "WITHSCORES")[2]
-  redis.call("ZADD", waiters, (last or 0) + 1, waiter)
+  local behind = math.max((last or 0) + 1, clock[1] * 1000000 + clock[2])
+  redis.call("ZADD", waiters, string.format("%.0f", behind), waiter)
 end
 redis.call("HSET", waiter_info, waiter, table.concat({ session, mode, ttl_ms, ARGV[2], owner }, " "))
 -- A line whose nodes are all gone goes with the patience of the last.

@@ -10,6 +10,7 @@ from service.decisions.member import Member
 from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
+from service.lock.deadlock.parts import Deadlocks
 from service.lock.waiting import Waiting
 from service.queue import Queues
 from service.store.primaries import Primaries
@@ -36,6 +37,7 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    deadlocks: Deadlocks
     near: NearCache
     locks: Locks
     queues: Queues

@@ -2,6 +2,7 @@
 
 from service.error_registry import (
     LeaseNotCovered,
+    LockDeadlock,
     LockHeld,
     LockHoldersFull,
     LockLost,
@@ -24,6 +25,7 @@ OPERATIONS = (
         replies=(Granted,),
         errors=(
             LockHeld,
+            LockDeadlock,
             LockQuarantine,
             LockReleased,
             LockHoldersFull,

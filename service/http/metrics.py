@@ -35,6 +35,12 @@ class NodeCollector(Collector):
             for status, number in list(by_status.items()):
                 answers.add_metric([endpoint, str(status)], number)
         yield answers
+        yield _histograms(
+            "simpul_deadlock_seconds",
+            "Time from the closing of a circle of waits to the end of one of them.",
+            "by",
+            {"leader": context.deadlocks.watch.seconds},
+        )
         yield from self._gauges()
         yield from self._counters()
         yield from raft_metrics.of(context.member)
@@ -59,15 +65,24 @@ class NodeCollector(Collector):
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
+            (
+                "simpul_lock_waits_told",
+                "Waits that the leader knows of; 0 on all nodes but the leader.",
+                context.deadlocks.watch.told,
+            ),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):
             yield GaugeMetricFamily(name, about, value=value)
 
     def _counters(self) -> Iterator[Metric]:
-        near = self._context.near
+        near, watch = self._context.near, self._context.deadlocks.watch
         for name, about, value in (
             ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
+            ("simpul_lock_tellings", "Messages to the leader about waits.", self._context.deadlocks.teller.tellings),
+            ("simpul_deadlocks", "Deadlocks that this node found while it led.", watch.found),
+            ("simpul_deadlock_victims", "Waits that this node ended for them.", watch.ended),
+            ("simpul_deadlock_lines_read", "Lines of locks read to find deadlocks.", watch.sight.lines_read),
             ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),

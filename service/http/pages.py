@@ -34,6 +34,7 @@ from service.http.metrics import registry
 from service.http.problem import problem
 from service.http.scripts import ScriptSetPage, ScriptsPage
 from service.lock import LockState
+from service.lock.deadlock.overview import WaitsView
 from service.queue import TopicState
 
 
@@ -78,6 +79,10 @@ class Page(NamedTuple):
 
 async def _lock(context: Context, request: Request) -> LockState:
     return await context.locks.inspect(name_in_path(request, "/lock/"))
+
+
+async def _waits(context: Context, _: Request) -> WaitsView:
+    return await context.deadlocks.asking.waits()
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
@@ -126,6 +131,9 @@ async def _explain(_: Context, request: Request) -> Explanation:
 
 PAGES = (
     Page("/lock/{resource}", "Who holds a resource now.", LockState, _lock, (FieldInvalid, PathNotUnicode)),
+    Page(
+        "/locks/waits", "Who waits for whom, as the leader was told and Redis says.", WaitsView, _waits, (NotCommitted,)
+    ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page("/health", "The node answers; says nothing about Redis.", Health, _health),
     Page("/livez", "The process lives: restart it when this fails.", Health, _health),

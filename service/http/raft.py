@@ -1,6 +1,7 @@
 """What nodes say to each other: POST /raft/*, MessagePack in and out, refused for everyone else."""
 
 import hmac
+from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,15 +23,16 @@ _SECRET_HEADER = SECRET_HEADER.encode()
 _CONTENT_TYPE = (b"content-type", b"application/x-msgpack")
 
 
-def endpoints(authority: Authority) -> dict[str, "NodeEndpoint"]:
-    """By path. The application calls them itself: Starlette's layers around a route cost more than a heartbeat does."""
+def endpoints(authority: Authority, deadlocks: Mapping[str, Answering]) -> dict[str, "NodeEndpoint"]:
+    """By path; `deadlocks` are the answers of that part. The application calls them itself: Starlette's layers around a
+    route cost more than a heartbeat does."""
 
     member = authority.member
     secret = member.config.cluster_secret.encode()
-    decisions = {decide.PATH: member.decisions.receive, **authority.answers()}
+    answers = {decide.PATH: member.decisions.receive, **authority.answers(), **deadlocks}
     return {
         **{path: NodeEndpoint(path, _received(member.transport, path), secret) for path in transport.PATHS},
-        **{path: NodeEndpoint(path, answer, secret) for path, answer in decisions.items()},
+        **{path: NodeEndpoint(path, answer, secret) for path, answer in answers.items()},
     }
 
 

@@ -57,9 +57,9 @@ class Locks:
     async def acquire(self, request: AcquireRequest, patience: Patience | None = None) -> Granted:
         """Grant a lease, waiting in line up to `timeout` seconds for it.
 
-        Raises LockHeld, LockQuarantine, LockHoldersFull, LockReleased, LockWaitersFull, NoDelegation, LeaseNotCovered,
-        NodeStopping, RequestIdReused. Cancelling a waiting call withdraws it: a grant that arrives too late is
-        released. `patience` runs the waiting part.
+        Raises LockHeld, LockDeadlock, LockQuarantine, LockHoldersFull, LockReleased, LockWaitersFull, NoDelegation,
+        LeaseNotCovered, NodeStopping, RequestIdReused. Cancelling a waiting call withdraws it: a grant that arrives too
+        late is released. `patience` runs the waiting part.
         """
         attempt = Attempt(self._parts, request)
         reply = await (attempt.run() if request.timeout > 0 else attempt.run_past_the_dead())

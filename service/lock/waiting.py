@@ -21,6 +21,8 @@ from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.limits import LOCK_WAITERS_PER_NODE_MAX
 from service.lock.calls import ATTEND, HAND_OVER, Place
+from service.lock.deadlock.teller import Teller
+from service.lock.deadlock.told import Told, refusal
 from service.store.scripts import Scripts
 
 log = logging.getLogger("simpul.lock")
@@ -43,6 +45,7 @@ class Parked:
 
     place: Place
     waiter: bytes
+    owner: bytes
     enqueue: Callable[[], Awaitable[None]]
     """Stands in line, or does nothing where it stands already."""
     granted: asyncio.Future[int]
@@ -81,8 +84,9 @@ class _Line:
 class Waiting:
     """One node's parked requests. Methods that return nothing never raise."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, teller: Teller) -> None:
         self._scripts = scripts
+        self._teller = teller
         self._wake_channel = keys.wake_channel
         self.session = secrets.token_hex(8).encode()
         self.channel = keys.wake_channel + b":" + self.session
@@ -112,17 +116,23 @@ class Waiting:
 
     # Coming and going
 
-    def park(self, place: Place, waiter: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:
+    def park(self, place: Place, waiter: bytes, owner: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:
         """Before standing in line, so that no grant is published to nobody. Raises LockWaitersFull, NodeStopping."""
         if self._is_closed:
             raise NodeStopping(resource=place.name.decode())
         if self._count >= LOCK_WAITERS_PER_NODE_MAX:
             raise LockWaitersFull(limit=LOCK_WAITERS_PER_NODE_MAX, where="on this node")
-        parked = Parked(place, waiter, enqueue, asyncio.get_running_loop().create_future())
+        parked = Parked(place, waiter, owner, enqueue, asyncio.get_running_loop().create_future())
         self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
         self._by_waiter.setdefault(waiter, []).append(parked)
         self._count += 1
         return parked
+
+    def stands(self, parked: Parked, left_ms: int) -> None:
+        """It has its place in the line, and what holds the lock ends in so many ms."""
+        parked.is_queued = True
+        self._teller.began(Told(parked.waiter, parked.owner, (parked.place.name.decode(),)))
+        self.expect(parked.place.lock, left_ms)
 
     def leave(self, parked: Parked) -> bool:
         """False when another request waits here in the same place: a retry of this one."""
@@ -135,6 +145,7 @@ class Waiting:
         others.remove(parked)
         if not others:
             del self._by_waiter[parked.waiter]
+            self._teller.ended(parked.waiter)
         self._count -= 1
         return not others
 
@@ -152,10 +163,14 @@ class Waiting:
     # What is heard
 
     def heard_grant(self, message: bytes) -> None:
-        """`waiter token`, from the script that gave it the lock."""
-        waiter, _, token = message.partition(b" ")
+        """`waiter token`, from the script that gave it the lock; `waiter 0 why` when its wait was ended."""
+        waiter, _, said = message.partition(b" ")
+        token, _, why = said.partition(b" ")
         for parked in self._by_waiter.get(waiter, ()):
-            parked.grant(int(token))
+            if why:
+                parked.refuse(refusal(why))
+            else:
+                parked.grant(int(token))
 
     def heard_wake(self, message: bytes) -> None:
         """The key of a lock that is free sooner than it was said, or the beginning of keys out of quarantine."""

@@ -32,6 +32,8 @@ OTHER_WORDS = {
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
     *("parse_hold", "own_hold", "hold_shared", "quarantine_left", "lift_quarantine", "redis_now_ms"),
+    # fields of a refusal that its sentence does not speak of
+    "held_mode",
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # fields of the Raft core's own configuration

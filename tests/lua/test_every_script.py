@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from service.store import bundle
-from tests.lua.runner import COUNTER_BITS, GENERATION, KEEP_MS, QUARANTINE_MS, SESSION_MS, Message, Reply, Runner
+from tests.lua.runner import (
+    COUNTER_BITS,
+    GENERATION,
+    KEEP_MS,
+    QUARANTINE_MS,
+    SESSION_MS,
+    Message,
+    Reply,
+    Runner,
+    waiter_of,
+)
 from tests.support import DEADLINE_S
 
 Once = Callable[[Runner, str], Reply]
@@ -32,6 +42,7 @@ MUTATIONS: dict[str, Once] = {
 }
 READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
+    "lock.blockers": lambda run: run.call("lock.blockers", "res", cursor="0", after="0"),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
 }
@@ -45,6 +56,9 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.wait": lambda run: run.wait("next"),
     "lock.withdraw": lambda run: run.withdraw("last"),
     "lock.attend": lambda run: run.attend(),
+    "lock.cancel": lambda run: run.call(
+        "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"
+    ),
 }
 """Known by their waiter or session instead of a request id: a repeat finds what the first call did."""
 FENCES = {"fence.install", "fence.check"}

@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.lua import mutants_fence, mutants_lock, mutants_quarantine, mutants_queue, mutants_rest, mutants_waiting
+from tests.lua import (
+    mutants_deadlock,
+    mutants_fence,
+    mutants_lock,
+    mutants_quarantine,
+    mutants_queue,
+    mutants_rest,
+    mutants_waiting,
+)
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
 MUTANTS = (
+    *mutants_deadlock.MUTANTS,
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
     *mutants_quarantine.MUTANTS,

@@ -42,6 +42,8 @@ WORDS = {
     "lock.confirm": "resource=r1 owner=alice token=68719476737 waiter=a1",
     "lock.withdraw": "resource=r1 owner=alice waiter=a1 session=b2",
     "lock.hand_over": "resource=r1",
+    "lock.blockers": "resource=r1",
+    "lock.cancel": "resource=r1 waiter=a1 place=1700000000000000 blocker=bob token=68719476737 why=because",
     "lock.attend": "partition=3 session=b2",
     "lock.reattach": "resource=r1 owner=alice token=68719476737",
 }
