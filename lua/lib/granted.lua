@@ -1,6 +1,6 @@
 -- What the node of a waiter has not taken note of yet, in the partition's hash by waiter: a grant, and when it ends
--- unless it is confirmed, token, session, fingerprint of the request, and lock. Token 0 stands for the end of a wait
--- (lock.cancel), and then why is in the place of the fingerprint.
+-- unless it is confirmed, token, session, fingerprint of the request, and lock. Token 1, which no grant has, stands for
+-- the end of a wait (lock.cancel), and then why is in the place of the fingerprint.
 local function parse_grant(grant)
   return string.match(grant, "^(%d+) (%d+) (%x+) (%S*) (.*)$")
 end

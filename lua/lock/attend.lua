@@ -11,7 +11,7 @@
 --   4 cursor: 0 = from the beginning, else as replied
 -- Replies:
 --   OK is_new cursor [waiter about]: is_new = 1 when the session had ended and its waiters may be gone; for each grant
---     of the session its waiter and token, or 0 and why when its wait was ended; an empty waiter and the lock for each
+--     of the session its waiter and token, or 1 and why when its wait was ended; an empty waiter and the lock for each
 --     of others that was not confirmed in time; cursor = 0 at the end
 -- Complexity: O(g) with g grants not confirmed, 1000 of them at a time; they are confirmed within milliseconds
 -- Retry: safe
@@ -29,7 +29,7 @@ for at = 1, #scanned[2], 2 do
   local ends_at, token, whose, why, lock = parse_grant(scanned[2][at + 1])
   if whose == session then
     out[#out + 1] = scanned[2][at]
-    out[#out + 1] = token == "0" and "0 " .. why or token
+    out[#out + 1] = token == "1" and "1 " .. why or token
   elseif tonumber(ends_at) <= now_ms then
     out[#out + 1] = ""
     out[#out + 1] = lock

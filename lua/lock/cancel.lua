@@ -50,9 +50,9 @@ end
 
 local session = parse_waiter(redis.call("HGET", waiter_info, waiter))
 leave_line(waiter)
-redis.call("HSET", granted, waiter, string.format("%.0f 0 %s %s %s", now_ms + provision_ms, session, why, lock))
+redis.call("HSET", granted, waiter, string.format("%.0f 1 %s %s %s", now_ms + provision_ms, session, why, lock))
 redis.call("PEXPIRE", granted, granted_keep_ms)
-redis.call("PUBLISH", wake_channel .. ":" .. session, waiter .. " 0 " .. why)
+redis.call("PUBLISH", wake_channel .. ":" .. session, waiter .. " 1 " .. why)
 local more, _ = 0, nil
 if grants_begin_in_ms(tokens, KEYS[2]) == 0 then
   _, more = hand_over(now_ms, wake_channel)

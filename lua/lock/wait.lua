@@ -38,6 +38,7 @@
 --- @include lib/granted
 --- @include lib/may_grant
 --- @include lib/held_until
+--- @include lib/place
 --- @include lib/tell
 --- @include lib/hand_over
 local owner, mode, ttl_ms, waiter, session, wake_channel = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[10]
@@ -52,7 +53,7 @@ end
 local grant, place = redis.call("HGET", granted, waiter), redis.call("HGET", waiter_info, waiter)
 if grant then
   local ends_at, token, _, fingerprint = parse_grant(grant)
-  if fingerprint ~= ARGV[2] and token ~= "0" then
+  if fingerprint ~= ARGV[2] and token ~= "1" then
     return { REQUEST_ID_REUSED }
   end
   if held == token then
@@ -79,11 +80,7 @@ redis.call("HDEL", granted, waiter)
 redis.call("ZADD", sessions, now_ms + session_ms, session)
 redis.call("PEXPIRE", sessions, session_ms)
 if not place then
-  -- The time of joining, so that a place which was left is never taken again, and behind the last in any case.
-  local clock = redis.call("TIME")
-  local last = redis.call("ZRANGE", waiters, -1, -1, "WITHSCORES")[2]
-  local behind = math.max((last or 0) + 1, clock[1] * 1000000 + clock[2])
-  redis.call("ZADD", waiters, string.format("%.0f", behind), waiter)
+  redis.call("ZADD", waiters, next_place(waiters), waiter)
 end
 redis.call("HSET", waiter_info, waiter, table.concat({ session, mode, ttl_ms, ARGV[2], owner }, " "))
 -- A line whose nodes are all gone goes with the patience of the last.

@@ -163,7 +163,7 @@ class Waiting:
     # What is heard
 
     def heard_grant(self, message: bytes) -> None:
-        """`waiter token`, from the script that gave it the lock; `waiter 0 why` when its wait was ended."""
+        """`waiter token`, from the script that gave it the lock; `waiter 1 why` when its wait was ended."""
         waiter, _, said = message.partition(b" ")
         token, _, why = said.partition(b" ")
         for parked in self._by_waiter.get(waiter, ()):

@@ -21,7 +21,7 @@ MUTANTS = (
     ),
     Mutant(
         "places that come again",
-        "lock/wait",
+        "lib/place",
         "math.max((last or 0) + 1, clock[1] * 1000000 + clock[2])",
         "(last or 0) + 1 + 0 * #clock",
         cancel.test_a_wait_that_left_and_came_again_is_another_one,
@@ -103,14 +103,14 @@ MUTANTS = (
     Mutant(
         "end told without a reason",
         "lock/attend",
-        'token == "0" and "0 " .. why or token',
+        'token == "1" and "1 " .. why or token',
         "token",
         cancel.test_what_the_message_did_not_bring_attending_does,
     ),
     Mutant(
         "retry of an ended wait refused",
         "lock/wait",
-        'if fingerprint ~= ARGV[2] and token ~= "0" then',
+        'if fingerprint ~= ARGV[2] and token ~= "1" then',
         "if fingerprint ~= ARGV[2] then",
         cancel.test_a_retry_of_an_ended_wait_begins_anew,
         ("r1",),

@@ -13,7 +13,7 @@ def test_its_node_is_told_why_and_the_line_moves_up(run: Runner) -> None:
     run.waiting("c")
     with heard(run, HANDED) as messages:
         waited_ms, more = run.cancel("b", "a", token)
-    assert messages == [f"{waiter_of('b')} 0 because".encode()]
+    assert messages == [f"{waiter_of('b')} 1 because".encode()]
     assert 0 <= waited_ms < 15_000
     assert more == 0
     assert (run.line(), run.holders()) == (["c"], {"a": token})
@@ -109,7 +109,7 @@ def test_what_the_message_did_not_bring_attending_does(run: Runner) -> None:
     token = run.granted("a")
     run.waiting("b")
     run.cancel("b", "a", token)
-    named = [waiter_of("b").encode(), b"0 because"]
+    named = [waiter_of("b").encode(), b"1 because"]
     for _ in range(2):
         assert run.attend().fields == [0, b"0", *named]
     run.withdraw("b")

@@ -252,7 +252,7 @@ class LineMachine(World):
             if grant.session == session
         }
         ended = {waiter_of(resource + owner).encode() for (resource, owner), of in self.ended.items() if of == session}
-        assert own == {**granted, **dict.fromkeys(ended, b"0 because")}
+        assert own == {**granted, **dict.fromkeys(ended, b"1 because")}
 
     @rule(moments=st.integers(1, 2), linger=st.booleans())
     def pass_time(self, moments: int, linger: bool) -> None:
