@@ -36,6 +36,11 @@ LOCK_WAITERS_SHOWN_MAX = 100
 LOCK_WAITERS_PER_NODE_MAX = 10_000
 LOCK_CYCLE_SHOWN_MAX = 20
 """Steps of a deadlock that its victim is told; `length` counts all."""
+LOCK_RESOURCES_MIN = 2
+LOCK_RESOURCES_MAX = 16
+"""Locks that one request takes together."""
+LOCK_PARTITIONS_MAX = 8
+"""Partitions that they may live in: each is a step of its own."""
 
 VISIBILITY_MS_MIN = 50
 VISIBILITY_MS_MAX = 12 * 60 * 60 * 1000

@@ -29,6 +29,7 @@
 --- @include lib/counter
 --- @include lib/own_hold
 --- @include lib/may_grant
+--- @include lib/line
 --- @include lib/hand_over
 local waiter, place, blocker, token, why, wake_channel = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local now_ms = redis_now_ms()

@@ -40,6 +40,7 @@
 --- @include lib/held_until
 --- @include lib/place
 --- @include lib/tell
+--- @include lib/line
 --- @include lib/hand_over
 local owner, mode, ttl_ms, waiter, session, wake_channel = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[10]
 local held = own_hold(lock, readers, reader_holds, owner)

@@ -14,20 +14,34 @@ from service.error_registry import (
     NodeStopping,
     TokenStale,
 )
-from service.http.operation import Operation
-from service.lock import AcquireRequest, Granted, Released, ReleaseRequest, Renewed, RenewRequest
+from service.http.operation import Operation, Variant
+from service.lock import (
+    AcquireAllRequest,
+    AcquireRequest,
+    Granted,
+    GrantedAll,
+    ReleaseAllRequest,
+    Released,
+    ReleasedAll,
+    ReleaseRequest,
+    RenewAllRequest,
+    Renewed,
+    RenewedAll,
+    RenewRequest,
+)
 
 OPERATIONS = (
     Operation(
         path="/lock/acquire",
         summary="Acquire a lease on a resource, waiting up to `timeout` seconds.",
         request=AcquireRequest,
-        replies=(Granted,),
+        replies=(Granted, GrantedAll),
         errors=(
             LockHeld,
             LockDeadlock,
             LockQuarantine,
             LockReleased,
+            LockLost,
             LockHoldersFull,
             LockWaitersFull,
             NoDelegation,
@@ -37,25 +51,46 @@ OPERATIONS = (
         bind=lambda context: context.locks.acquire,
         refusal={"granted": False},
         examples=({"resource": "r1", "owner": "alice", "mode": "exclusive", "timeout": 2},),
+        variant=Variant(
+            "resources",
+            "resource",
+            AcquireAllRequest,
+            lambda context: context.locks.acquire_all,
+            ({"resources": ["r1", "r2"], "owner": "alice", "mode": "exclusive", "timeout": 2},),
+        ),
     ),
     Operation(
         path="/lock/release",
         summary="Release the owner's hold; with `token`, only that one.",
         request=ReleaseRequest,
-        replies=(Released,),
+        replies=(Released, ReleasedAll),
         errors=(LockNotHeld, TokenStale),
         bind=lambda context: lambda request, _: context.locks.release(request),
         refusal={"released": False},
         examples=({"resource": "r1", "owner": "alice"},),
+        variant=Variant(
+            "resources",
+            "resource",
+            ReleaseAllRequest,
+            lambda context: lambda request, _: context.locks.release_all(request),
+            ({"resources": ["r1", "r2"], "owner": "alice"},),
+        ),
     ),
     Operation(
         path="/lock/renew",
         summary="Set the time that is left of a lease.",
         request=RenewRequest,
-        replies=(Renewed,),
+        replies=(Renewed, RenewedAll),
         errors=(LockLost, NoDelegation, LeaseNotCovered),
         bind=lambda context: lambda request, _: context.locks.renew(request),
         refusal={"renewed": False},
         examples=({"resource": "r1", "owner": "alice", "token": 68719476737, "ttl_ms": 30000},),
+        variant=Variant(
+            "resources",
+            "resource",
+            RenewAllRequest,
+            lambda context: lambda request, _: context.locks.renew_all(request),
+            ({"resources": ["r1", "r2"], "owner": "alice", "tokens": {"r1": 68719476737, "r2": 68719476738}},),
+        ),
     ),
 )

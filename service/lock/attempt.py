@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from service.clock import steady_s
-from service.decisions.node.delegation import Delegation
-from service.decisions.node.leases import Leases
 from service.error_registry import (
     LockHeld,
     LockHoldersFull,
@@ -23,28 +20,15 @@ from service.error_registry import (
     ScriptAbsent,
 )
 from service.errors import SimpulError
-from service.keys import Keys
 from service.limits import LOCK_HOLDERS_MAX, LOCK_WAITERS_MAX
 from service.lock.calls import ACQUIRE, CONFIRM, RELEASE, RENEW, WAIT, WITHDRAW, Place, read_holders
-from service.lock.waiting import SESSION_MS, Waiting
+from service.lock.parts import Parts
+from service.lock.waiting import SESSION_MS
 from service.lock.wire import AcquireRequest, Granted
 from service.names import RequestIdentity, encode_name
-from service.store.scripts import Scripts
 
 _FRESH_GRANT_FIELDS = 3
 _OK = b"ok"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What attempts work with."""
-
-    scripts: Scripts
-    keys: Keys
-    waiting: Waiting
-    delegation: Delegation
-    leases: Leases
-    keep_ms: int
 
 
 class Attempt:
@@ -96,7 +80,7 @@ class Attempt:
         Raises LockDeadlock, LockWaitersFull, NodeStopping, and what `run` raises.
         """
         self._deadline = asyncio.get_running_loop().time() + self.request.timeout
-        self._parked = self._parts.waiting.park(self.place, self._waiter_id(), self._owner, self._stand_in_line)
+        self._parked = self._parts.waiting.park((self.place,), self._waiter_id(), self._owner, self._stand_in_line)
         turn = _Turn()
         try:
             reply = await self._until_granted(turn)
@@ -167,7 +151,8 @@ class Attempt:
             return
         _, position, _, blocked_ms, token, more = reply
         if position:
-            parts.waiting.stands(parked, blocked_ms)
+            parts.waiting.stands(parked, (position,))
+            parts.waiting.expect(self.place.lock, blocked_ms)
         else:
             parked.is_queued = True
             parked.grant(int(token))

@@ -1,6 +1,5 @@
 """Lock operations: each is one script call; waiting is a parked request that a release hands the lock to."""
 
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from service.clock import steady_s
@@ -9,16 +8,25 @@ from service.decisions.node.leases import Leases
 from service.decisions.node.witnesses import Witnesses
 from service.error_registry import LockLost, LockNotHeld, RequestIdReused, TokenStale
 from service.keys import Keys, Partition
-from service.lock.attempt import Attempt, Parts
+from service.lock.attempt import Attempt
 from service.lock.calls import INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
+from service.lock.parts import Parts, Patience
+from service.lock.several import Several
+from service.lock.together import Together
 from service.lock.waiting import Waiting
 from service.lock.wire import (
+    AcquireAllRequest,
     AcquireRequest,
     Granted,
+    GrantedAll,
     LockState,
+    ReleaseAllRequest,
     Released,
+    ReleasedAll,
     ReleaseRequest,
+    RenewAllRequest,
     Renewed,
+    RenewedAll,
     RenewRequest,
     Waiter,
 )
@@ -28,9 +36,6 @@ from service.store.scripts import Scripts
 _RENEWED_FIELDS = 3
 _REPEATED, _SHORTENED = 1, 2
 _WAITED_FOR = (b"lock_held", b"lock_quarantine")
-
-Patience = Callable[[Coroutine[Any, Any, Granted]], Awaitable[Granted]]
-"""Runs a wait for as long as its caller is there to hear the answer."""
 
 
 class Locks:
@@ -53,6 +58,7 @@ class Locks:
         self._witnesses = witnesses
         self._keep_ms = outcome_keep_ms
         self._parts = Parts(scripts, keys, waiting, delegation, leases, outcome_keep_ms)
+        self._together = Together(self._parts, witnesses, self.renew)
 
     async def acquire(self, request: AcquireRequest, patience: Patience | None = None) -> Granted:
         """Grant a lease, waiting in line up to `timeout` seconds for it.
@@ -157,6 +163,19 @@ class Locks:
         reply = await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms))
         is_shorter = reply[0] == b"ok" and ttl_ms < lease.ttl_ms
         return [*reply, _SHORTENED] if is_shorter else reply
+
+    async def acquire_all(self, request: AcquireAllRequest, patience: Patience | None = None) -> GrantedAll:
+        """Grant leases on several resources, all or none, waiting up to `timeout` seconds. Raises what `acquire` does,
+        LockLost, FieldInvalid."""
+        return await Several(self._parts, request).acquire(patience)
+
+    async def release_all(self, request: ReleaseAllRequest) -> ReleasedAll:
+        """End what the owner holds of them. Raises LockNotHeld, TokenStale, RequestIdReused, FieldInvalid."""
+        return await self._together.release(request)
+
+    async def renew_all(self, request: RenewAllRequest) -> RenewedAll:
+        """Set what is left of their leases. Raises what `renew` does, FieldInvalid."""
+        return await self._together.renew(request)
 
     async def inspect(self, resource: str) -> LockState:
         place = Place(self._keys, resource)

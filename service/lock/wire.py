@@ -10,6 +10,8 @@ from service.limits import (
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    LOCK_RESOURCES_MAX,
+    LOCK_RESOURCES_MIN,
     LOCK_WAIT_S_DEFAULT,
     LOCK_WAIT_S_MAX,
 )
@@ -19,15 +21,15 @@ Mode = Literal["exclusive", "shared"]
 LeaseMs = Annotated[int, Meta(ge=LEASE_MS_MIN, le=LEASE_MS_MAX, description="Length of the lease in milliseconds.")]
 Token = Annotated[int, Meta(ge=1, le=INTEGER_MAX, description="Fencing token of a grant.")]
 
+WaitS = Annotated[float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the lock; 0 tries once.")]
+
 
 class AcquireRequest(msgspec.Struct, forbid_unknown_fields=True):
     resource: Name
     owner: Name
     mode: Mode = "exclusive"
     ttl_ms: LeaseMs = LEASE_MS_DEFAULT
-    timeout: Annotated[
-        float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the lock; 0 tries once.")
-    ] = LOCK_WAIT_S_DEFAULT
+    timeout: WaitS = LOCK_WAIT_S_DEFAULT
     request_id: Name | None = None
 
 
@@ -42,6 +44,39 @@ class RenewRequest(msgspec.Struct, forbid_unknown_fields=True):
     resource: Name
     owner: Name
     token: Token
+    ttl_ms: LeaseMs | None = None
+    request_id: Name | None = None
+
+
+Resources = Annotated[
+    list[Name],
+    Meta(min_length=LOCK_RESOURCES_MIN, max_length=LOCK_RESOURCES_MAX, extra_json_schema={"uniqueItems": True}),
+]
+Tokens = Annotated[dict[str, Token], Meta(description="Fencing token of each resource.")]
+
+
+class AcquireAllRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Several locks, all or none."""
+
+    resources: Resources
+    owner: Name
+    mode: Mode = "exclusive"
+    ttl_ms: LeaseMs = LEASE_MS_DEFAULT
+    timeout: WaitS = LOCK_WAIT_S_DEFAULT
+    request_id: Name | None = None
+
+
+class ReleaseAllRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resources: Resources
+    owner: Name
+    tokens: Tokens | None = None
+    request_id: Name | None = None
+
+
+class RenewAllRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resources: Resources
+    owner: Name
+    tokens: Tokens
     ttl_ms: LeaseMs | None = None
     request_id: Name | None = None
 
@@ -69,6 +104,16 @@ class Granted(msgspec.Struct, kw_only=True):
     waited_ms: int
 
 
+class GrantedAll(msgspec.Struct, kw_only=True):
+    granted: Literal[True] = True
+    resources: list[str]
+    tokens: dict[str, int]
+    owner: str
+    mode: Mode
+    ttl_ms: int
+    waited_ms: int
+
+
 class Released(msgspec.Struct):
     released: Literal[True] = True
 
@@ -77,6 +122,22 @@ class Renewed(msgspec.Struct, kw_only=True):
     renewed: Literal[True] = True
     ttl_ms: int
     token: int
+
+
+Ending = Literal["released", "lock_not_held", "token_stale"]
+Renewal = Literal["renewed", "held", "lock_lost"]
+"""`held`: it runs, with what it had left."""
+
+
+class ReleasedAll(msgspec.Struct):
+    outcomes: dict[str, Ending]
+    released: Literal[True] = True
+
+
+class RenewedAll(msgspec.Struct, kw_only=True):
+    renewed: Literal[True] = True
+    ttl_ms: int
+    tokens: dict[str, int]
 
 
 class LockState(msgspec.Struct):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.keys import Keys
 from tests.deadlock import planted, schedule
 from tests.deadlock.judge import Found
 from tests.support import NodeProcess, RedisServer, cluster, redis_server, wait_until
@@ -35,6 +36,10 @@ def release(node: NodeProcess, resource: str, owner: str) -> None:
     assert node.post("/lock/release", {"resource": resource, "owner": owner}).status == 200
 
 
+def line(node: NodeProcess, resource: str) -> list[str]:
+    return [waiter["owner"] for waiter in node.get(f"/lock/{resource}").json["waiters"]]
+
+
 def figure(node: NodeProcess, name: str) -> float:
     lines = node.get("/metrics").body.decode().splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
@@ -49,13 +54,13 @@ class Waiting:
     """An acquire that waits, in a thread."""
 
     def __init__(self, node: NodeProcess, resource: str, owner: str, **more: Any) -> None:
-        body = {"resource": resource, "owner": owner, "timeout": 12, **more}
+        body = {"owner": owner, "timeout": 12, **(more if "resources" in more else {"resource": resource, **more})}
         self.answer: Any = None
         self.answered_at = 0.0
         self._thread = threading.Thread(target=self._run, args=(node, body))
         self._thread.start()
         wait_until(
-            lambda: self.answer or any(w["owner"] == owner for w in node.get(f"/lock/{resource}").json["waiters"]),
+            lambda: self.answer or owner in line(node, resource),
             f"{owner} to wait",
         )
 
@@ -144,6 +149,48 @@ def test_every_node_shows_who_waits_for_whom(trio: Trio) -> None:
         assert waiter.result()["granted"]
         release(nodes[0], "shown", owner)
     wait_until(lambda: not shown(nodes[1]), "nobody to wait")
+
+
+def test_a_request_for_several_locks_that_closes_a_circle_gives_back_what_it_had_taken(trio: Trio) -> None:
+    """Its locks are in different partitions, so it holds the first while it waits for the second."""
+    _, (one, two, three) = trio
+    first, second = sorted(("several-1", "several-2"), key=lambda name: Keys("").partition_of(name.encode()).number)
+    acquire(one, "several-own", "m")
+    acquire(one, second, "b")
+    waiting = Waiting(two, "several-own", "b")
+    body = {"resources": [first, second], "owner": "m", "timeout": 12}
+    refused = three.post("/lock/acquire", body).json
+    assert (refused["code"], refused["length"], refused["resource"]) == ("lock_deadlock", 2, second)
+    assert one.get(f"/lock/{first}").json["holders"] == []
+    assert line(one, second) == []
+    release(one, "several-own", "m")
+    assert waiting.result()["granted"]
+
+
+def test_who_waits_behind_a_request_for_several_locks_that_waits_for_it_is_ended(trio: Trio) -> None:
+    """In one partition it stands in all lines at once, and holds nothing."""
+    _, (one, two, three) = trio
+    acquire(one, "{t}a", "holder")
+    several = Waiting(two, "{t}b", "m", resources=["{t}a", "{t}b"])
+    refused = acquire(three, "{t}b", "holder", timeout=12)
+    assert refused["code"] == "lock_deadlock"
+    assert [(step["owner"], step["waits_for"]) for step in refused["cycle"]] == [("holder", "{t}b"), ("m", "{t}a")]
+    assert refused["cycle"][0]["behind"] == "m"
+    release(one, "{t}a", "holder")
+    assert several.result()["granted"]
+
+
+def test_a_request_for_several_locks_that_is_ended_leaves_all_its_lines(trio: Trio) -> None:
+    _, (one, two, three) = trio
+    for resource in ("{u}own", "{u}x"):
+        acquire(one, resource, "m" if resource == "{u}own" else "b")
+    acquire(one, "{u}y", "innocent")
+    waiting = Waiting(two, "{u}own", "b")
+    refused = three.post("/lock/acquire", {"resources": ["{u}x", "{u}y"], "owner": "m", "timeout": 12}).json
+    assert (refused["code"], refused["resource"]) == ("lock_deadlock", "{u}x")
+    assert (line(one, "{u}x"), line(one, "{u}y")) == ([], [])
+    release(one, "{u}own", "m")
+    assert waiting.result()["granted"]
 
 
 def test_a_lease_that_ends_breaks_the_circle_and_nobody_is_ended(trio: Trio) -> None:

@@ -31,6 +31,7 @@ OTHER_WORDS = {
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
+    *("turn_to", "hand_over", "wait_all"),
     *("parse_hold", "own_hold", "hold_shared", "quarantine_left", "lift_quarantine", "redis_now_ms"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
@@ -47,6 +48,10 @@ OTHER_WORDS = {
 def test_the_table_of_an_operation_is_its_request_type(operation: Operation) -> None:
     section = API.section(f"POST {operation.path}")
     _assert_fields(table(section.partition("Errors of its own")[0]), operation.request)
+    if operation.variant:
+        other = section.partition("**Several locks")[2]
+        assert other, "the other form is described"
+        _assert_fields(table(other), operation.variant.request)
     own = {code for code, _ in ERROR_LINK.findall(section.partition("Errors of its own:")[2].partition("\n")[0])}
     assert own == {error.code for error in operation.errors}
 
@@ -72,6 +77,8 @@ def _range(name: str, about: dict[str, Any]) -> str:
         return f"up to {limits.PAYLOAD_BYTES_MAX} bytes"
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
+    if about["type"] == "object":
+        return "one of each resource"
     if about["type"] == "array":
         return f"{about['minItems']}-{about['maxItems']} items"
     if about["type"] == "string":
@@ -170,6 +177,7 @@ def _known_words() -> Iterator[str]:
     yield from BY_CODE
     yield from CLUSTER_SETTINGS
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
+    kinds += [operation.variant.request for operation in OPERATIONS if operation.variant]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
     _, components = msgspec.json.schema_components(kinds)
     for about in components.values():
