@@ -49,6 +49,8 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.blockers": lambda run: run.call("lock.blockers", "res", cursor="0", after="0"),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
+    "cache.read": lambda run: run.read("k", "none"),
+    "cache.compare": lambda run: run.compare(k=1),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
