@@ -76,6 +76,11 @@ class NodeCollector(Collector):
                 "Waits that the leader knows of; 0 on all nodes but the leader.",
                 context.deadlocks.watch.told,
             ),
+            (
+                "simpul_lock_waits_unexplored",
+                "Waits of those that the leader has not looked at yet.",
+                context.deadlocks.watch.unexplored,
+            ),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):

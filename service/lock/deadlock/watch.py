@@ -54,6 +54,7 @@ class Watch:
         self.table = Table()
         self._new: dict[bytes, Told] = {}
         self._due = asyncio.Event()
+        self._exploring = 0
         self._task: asyncio.Task[None] | None = None
         self.found = 0
         self.ended = 0
@@ -71,6 +72,11 @@ class Watch:
         """How many waits are known; 0 while this node does not lead."""
         leads = self._runner.leads() and self.table.term == self._runner.soft_state.term
         return len(self.table) if leads else 0
+
+    @property
+    def unexplored(self) -> int:
+        """How many waits were told and not looked at yet; 0 while this node does not lead."""
+        return len(self._new) + self._exploring if self._runner.leads() else 0
 
     async def receive(self, body: bytes) -> bytes:
         """A node's telling. Raises RaftMessageInvalid, NotCommitted when this node does not lead in the term meant."""
@@ -103,6 +109,7 @@ class Watch:
             while self._new and self._runner.leads():
                 waits = [self._new.pop(waiter) for waiter in list(self._new)[:EXPLORED_AT_ONCE_MAX]]
                 began = steady_s()
+                self._exploring = len(waits)
                 try:
                     await self._explore([wait for wait in waits if self.table.knows(wait.waiter)])
                 except SimpulError as error:
@@ -111,6 +118,8 @@ class Watch:
                     await asyncio.sleep(AGAIN_S)
                 else:
                     await asyncio.sleep(min(_REST_S_MAX, _REST * (steady_s() - began)))
+                finally:
+                    self._exploring = 0
 
     async def _explore(self, waits: Sequence[Told]) -> None:
         """End one wait of every circle that one of these stands in or behind."""
