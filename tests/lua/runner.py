@@ -414,6 +414,17 @@ class Runner:
         version, _, value = fields[0].partition(b" ")
         return int(version), value
 
+    def read(self, *keys: str, known: Iterable[int | str] = ()) -> Reply:
+        items = [{"known": version} for version in (list(known) or [""] * len(keys))]
+        return self.call("cache.read", keys[0], more_keys=keys[1:], items=items)
+
+    def compare(self, **known: int) -> Reply:
+        """Versions by key; none at all asks for the counter alone."""
+        script = self.scripts["cache.compare"]
+        keys = [self.partition.fence, self.partition.versions, *(self.key("entry", key) for key in known)]
+        reply = self.evalsha(script, keys, [self.fence, *known.values()])
+        return Reply(reply[0].decode(), reply[1:])
+
     def invalidate(self, *keys: str, **args: Any) -> Reply:
         return self.call("cache.invalidate", keys[0], more_keys=keys[1:], **args)
 

@@ -38,6 +38,8 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
+    "cache.read": lambda run: run.read("k", "none"),
+    "cache.compare": lambda run: run.compare(k=1),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
