@@ -11,8 +11,8 @@ from service.lock.waiting import SESSION_MS
 
 _WAITS = b"lock_held"
 _LOOKED_AT_AFTER_S = SESSION_MS / 1000
-"""A line says once that it is the turn. Should the lock go elsewhere after that, to a holder from before a loss of
-data, the request finds out by itself."""
+"""A line says once that it is the turn. Should its lock then go to a holder from before a loss of data, or the place in
+another line be lost while this node sleeps, the request finds out by itself."""
 
 
 class InLines:
