@@ -52,15 +52,15 @@ def _waits(party: Party, resource: str, victim: Asked) -> list[Span]:
     return [
         (asked.sent_at, asked.answered_at)
         for asked in party.asked
-        if asked.resource == resource and asked.sent_at < victim.answered_at
+        if resource in asked.resources and asked.sent_at < victim.answered_at
     ]
 
 
 def _blockers(parties: Mapping[str, Party], link: dict[str, Any], victim: Asked) -> list[Span]:
     if "behind" in link:
         return _waits(parties[link["behind"]], link["waits_for"], victim)
-    return [
-        (held.asked_at, held.until)
-        for held in parties[link["held_by"]].held
-        if (held.resource, held.token) == (link["waits_for"], link["token"])
-    ]
+    party, resource = parties[link["held_by"]], link["waits_for"]
+    held = [(one.asked_at, one.until) for one in party.held if (one.resource, one.token) == (resource, link["token"])]
+    # A request for several locks may have had some of them, and have given them back without anybody's being told.
+    several = [asked for asked in party.asked if resource in asked.resources and len(asked.resources) > 1]
+    return held + [(asked.sent_at, asked.answered_at) for asked in several if asked.sent_at < victim.answered_at]

@@ -18,9 +18,9 @@ _CALL_S = PATIENCE_S + 5
 
 @dataclass
 class Asked:
-    """An acquire: outstanding from `sent_at` to `answered_at`, of this process's clock."""
+    """An acquire of one lock or of several: outstanding from `sent_at` to `answered_at`, of this process's clock."""
 
-    resource: str
+    resources: tuple[str, ...]
     mode: str
     sent_at: float
     answered_at: float = math.inf
@@ -49,16 +49,18 @@ class Party:
         self._connections = [Connection(port) for port in ports]
         self._draw = draw
 
-    async def acquire(self, resource: str, mode: str = "exclusive", ttl_ms: int = 60_000) -> Asked:
-        """Granted or not: see `reply`."""
-        asked = Asked(resource, mode, monotonic())
+    async def acquire(self, *resources: str, mode: str = "exclusive", ttl_ms: int = 60_000) -> Asked:
+        """One lock, or several at once. Granted or not: see `reply`."""
+        asked = Asked(resources, mode, monotonic())
         self.asked.append(asked)
-        body = {"resource": resource, "owner": self.owner, "mode": mode, "ttl_ms": ttl_ms, "timeout": PATIENCE_S}
+        what = {"resource": resources[0]} if len(resources) == 1 else {"resources": list(resources)}
+        body = {**what, "owner": self.owner, "mode": mode, "ttl_ms": ttl_ms, "timeout": PATIENCE_S}
         asked.reply = (await self._post("/lock/acquire", body)).body
         asked.answered_at = monotonic()
         if asked.reply["granted"]:
             until = asked.answered_at + ttl_ms / 1000
-            self.held.append(Held(resource, mode, asked.reply["token"], asked.sent_at, until))
+            tokens = asked.reply.get("tokens") or {resources[0]: asked.reply["token"]}
+            self.held += [Held(name, mode, token, asked.sent_at, until) for name, token in tokens.items()]
         return asked
 
     async def release(self, held: Held) -> None:

@@ -31,16 +31,16 @@ class Circle:
         """What the one that closed the circle was answered."""
         for number, (lock, way) in enumerate(zip(self.locks, self.ways, strict=True)):
             holder = self.in_it[(number + 1) % self.length]
-            await holder.acquire(lock, "exclusive" if way == "alone" else "shared")
+            await holder.acquire(lock, mode="exclusive" if way == "alone" else "shared")
             if way == "crowd":
-                await self.innocent[number].acquire(lock, "shared")
+                await self.innocent[number].acquire(lock, mode="shared")
             elif way == "behind":
                 await self._wait(self.bystanders[number], lock, "exclusive")
         order = self.draw.sample(range(self.length), self.length)
         for number in order[:-1]:
             await self._wait(self.in_it[number], self.locks[number], self._mode(number))
         last = order[-1]
-        return await self.in_it[last].acquire(self.locks[last], self._mode(last))
+        return await self.in_it[last].acquire(self.locks[last], mode=self._mode(last))
 
     def _mode(self, number: int) -> str:
         return {"alone": self.draw.choice(("exclusive", "shared")), "crowd": "exclusive", "behind": "shared"}[
@@ -53,7 +53,7 @@ class Circle:
 
     @staticmethod
     async def _take_and_give_back(party: Party, lock: str, mode: str) -> Asked:
-        asked = await party.acquire(lock, mode)
+        asked = await party.acquire(lock, mode=mode)
         await party.release_all()
         return asked
 

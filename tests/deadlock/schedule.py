@@ -53,10 +53,13 @@ async def _live(party: Party, resources: list[str], draw: random.Random, outcome
         if is_ordered:
             wanted.sort()
         was_refused = False
-        for resource in wanted:
+        while wanted:
+            # Several at once are taken in an order of their own.
+            count = 1 if is_ordered else min(len(wanted), draw.choice((1, 1, 1, 2, 3)))
+            some, wanted = wanted[:count], wanted[count:]
             # A lease that may end while others wait for it breaks a circle without anybody's doing.
             ttl_ms = draw.choice((60_000, 60_000, 60_000, 300))
-            asked = await party.acquire(resource, draw.choice(("exclusive", "exclusive", "shared")), ttl_ms)
+            asked = await party.acquire(*some, mode=draw.choice(("exclusive", "exclusive", "shared")), ttl_ms=ttl_ms)
             if not asked.reply["granted"]:
                 was_refused = True
                 break
