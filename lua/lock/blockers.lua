@@ -13,8 +13,9 @@
 --   2 cursor: where to go on with the holders, 0 = from the beginning; without one none are shown
 --   3 after: the place in the line to go on after, 0 = from the beginning; without one none are shown
 -- Replies:
---   OK cursor after now_ms holders [owner token expires_in_ms mode] [waiter place owner mode]: Redis TIME, so many
---     holders, and those who wait, in order; cursor and after go into the next call and are empty at the end
+--   OK cursor after now_ms limit holders [owner token expires_in_ms mode permits] [waiter place owner mode permits]:
+--     Redis TIME, the limit of a semaphore, so many holders, and those who wait, in order; cursor and after go into the
+--     next call and are empty at the end
 -- Complexity: O(n) with n shown, about 1000 holders and 1000 who wait at a time
 -- Retry: read-only
 --- @include lib/fence
@@ -25,7 +26,7 @@
 local lock, readers, reader_holds, waiters, waiter_info, sessions =
   KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local shown_max = 1000
-local out = { OK, "", "", now_ms, 0 }
+local out = { OK, "", "", now_ms, 0, 0 }
 
 local cursor, after = ARGV[2], ARGV[3]
 local hold = cursor ~= "" and redis.call("GET", lock)
@@ -34,8 +35,8 @@ if hold then
   is_exclusive, token, _, owner = parse_hold(hold)
 end
 if is_exclusive then
-  out[5] = 1
-  for _, value in ipairs({ owner, token, redis.call("PTTL", lock), "exclusive" }) do
+  out[6] = 1
+  for _, value in ipairs({ owner, token, redis.call("PTTL", lock), "exclusive", 1 }) do
     out[#out + 1] = value
   end
 elseif hold then
@@ -45,8 +46,8 @@ elseif hold then
     local reader = scanned[2][at]
     local left_ms = ends_of_reader(readers, reader) - now_ms
     if left_ms > 0 then
-      out[5] = out[5] + 1
-      for _, value in ipairs({ reader, string.match(scanned[2][at + 1], "^%d+"), left_ms, "shared" }) do
+      out[6] = out[6] + 1
+      for _, value in ipairs({ reader, string.match(scanned[2][at + 1], "^%d+"), left_ms, "shared", 1 }) do
         out[#out + 1] = value
       end
     end
@@ -58,7 +59,7 @@ if after ~= "" then
   for at = 1, #places, 2 do
     local session, mode, _, _, who = parse_waiter(redis.call("HGET", waiter_info, places[at]))
     if tonumber(redis.call("ZSCORE", sessions, session) or 0) > now_ms then
-      for _, value in ipairs({ places[at], places[at + 1], who, mode }) do
+      for _, value in ipairs({ places[at], places[at + 1], who, mode, 1 }) do
         out[#out + 1] = value
       end
     end

@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from service.lock.deadlock.graph import EXCLUSIVE, SHARED, Hold, Line, Picture, Wait
+from service.lock.deadlock.graph import SEMAPHORE, SHARED, Hold, Line, Picture, Wait
 
-PERMITS = "permits"
+EXCLUSIVE = "exclusive"
 
 
 class State(NamedTuple):
@@ -83,10 +83,9 @@ def _may_enter(first: Wait, lines: dict[bytes, tuple[Wait, ...]], state: State, 
             return False
         others = [hold for hold in state.holds if hold[0] == lock and hold[1] != first.owner]
         wait = waits[0]
-        if limits[lock]:
-            if sum(hold[3] for hold in others) + wait.permits > limits[lock]:
-                return False
-        elif others and (wait.mode == EXCLUSIVE or any(hold[2] == EXCLUSIVE for hold in others)):
+        if others and (wait.mode == EXCLUSIVE or {hold[2] for hold in others} != {wait.mode}):
+            return False
+        if wait.mode == SEMAPHORE and sum(hold[3] for hold in others) + wait.permits > limits[lock]:
             return False
     return True
 
@@ -113,8 +112,8 @@ def random_picture(seed: int) -> dict[bytes, Line]:
 
 
 def _random_wait(draw: random.Random, waiter: bytes, place: int, owner: bytes, limit: int) -> Wait:
-    if limit:
-        return Wait(waiter, place, owner, PERMITS, draw.randint(1, limit))
+    if limit and draw.random() < 0.9:
+        return Wait(waiter, place, owner, SEMAPHORE, draw.randint(1, limit))
     return Wait(waiter, place, owner, draw.choice((EXCLUSIVE, SHARED)))
 
 
@@ -125,7 +124,7 @@ def _random_holds(draw: random.Random, owners: list[bytes], limit: int, token: i
         for at, owner in enumerate(holders):
             permits = draw.randint(0, left)
             if permits:
-                holds.append(Hold(owner, token + at + 1, PERMITS, permits))
+                holds.append(Hold(owner, token + at + 1, SEMAPHORE, permits))
                 left -= permits
         return holds
     if draw.random() < 0.5:

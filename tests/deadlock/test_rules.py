@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from service.lock.deadlock.cycles import find
-from service.lock.deadlock.graph import EXCLUSIVE, SHARED, Hold, Line, Picture, Reduction, Wait, common, without
+from service.lock.deadlock.graph import SEMAPHORE, SHARED, Hold, Line, Picture, Reduction, Wait, common, without
 from tests.deadlock import rules
-from tests.deadlock.oracle import PERMITS, never_finish
+from tests.deadlock.oracle import EXCLUSIVE, never_finish
 
 RANDOM_PICTURES = 500
 BLOCK = 50
@@ -68,21 +68,28 @@ CASES: Mapping[str, tuple[Picture, str]] = {
     ),
     "a semaphore whose last permit is with somebody who goes on": (
         picture(
-            s=line([hold("a", PERMITS), hold("b", PERMITS, token=2)], [wait("c", 1, PERMITS)], limit=2),
+            s=line([hold("a", SEMAPHORE), hold("b", SEMAPHORE, token=2)], [wait("c", 1, SEMAPHORE)], limit=2),
             y=line([hold("c")], [wait("a", 2)]),
         ),
         "",
     ),
     "a semaphore whose permits are all with those who wait": (
         picture(
-            s=line([hold("a", PERMITS), hold("b", PERMITS, token=2)], [wait("c", 1, PERMITS)], limit=2),
+            s=line([hold("a", SEMAPHORE), hold("b", SEMAPHORE, token=2)], [wait("c", 1, SEMAPHORE)], limit=2),
             y=line([hold("c")], [wait("a", 2), wait("b", 3)]),
         ),
         "b y c, c s b",
     ),
+    "a writer of what is a semaphore waits for all of its holders": (
+        picture(
+            s=line([hold("a", SEMAPHORE), hold("b", SEMAPHORE, token=2)], [wait("c", 1)], limit=9),
+            y=line([hold("c")], [wait("a", 2)]),
+        ),
+        "a y c, c s a",
+    ),
     "a wait that wants more permits than those who go on can free": (
         picture(
-            s=line([hold("a", PERMITS, 2), hold("b", PERMITS, token=2)], [wait("c", 1, PERMITS, 3)], limit=4),
+            s=line([hold("a", SEMAPHORE, 2), hold("b", SEMAPHORE, token=2)], [wait("c", 1, SEMAPHORE, 3)], limit=4),
             y=line([hold("c")], [wait("a", 2)]),
         ),
         "a y c, c s a",
@@ -152,7 +159,7 @@ def test_what_two_readings_do_not_agree_upon_proves_nothing() -> None:
 
 def test_fewer_permits_in_the_second_reading_count() -> None:
     seen, _ = CASES["a wait that wants more permits than those who go on can free"]
-    later = {**seen, b"s": line([hold("a", PERMITS, 1)], [wait("c", 1, PERMITS, 3)], limit=4)}
+    later = {**seen, b"s": line([hold("a", SEMAPHORE, 1)], [wait("c", 1, SEMAPHORE, 3)], limit=4)}
     assert Reduction(seen).stuck
     assert not Reduction(common(seen, later)).stuck
 

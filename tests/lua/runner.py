@@ -97,10 +97,11 @@ class Seen(NamedTuple):
     cursor: bytes
     after: bytes
     now_ms: int
+    limit: int
     holders: list[tuple[Any, ...]]
-    """Owner, token, expires_in_ms, mode."""
+    """Owner, token, expires_in_ms, mode, permits."""
     waiters: list[tuple[Any, ...]]
-    """Waiter, place, owner, mode."""
+    """Waiter, place, owner, mode, permits."""
 
 
 Snapshot = dict[bytes, tuple[bytes, bool]]
@@ -318,13 +319,13 @@ class Runner:
     def blockers(self, resource: str = "res", cursor: str = "0", after: str = "0") -> Seen:
         reply = self.call("lock.blockers", resource, cursor=cursor, after=after)
         assert reply.code == "ok", reply
-        cursor_after, place_after, seen_at, count, *rest = reply.fields
-        holders, waiters = _fours(rest[: 4 * count]), _fours(rest[4 * count :])
-        return Seen(cursor_after, place_after, seen_at, holders, waiters)
+        cursor_after, place_after, seen_at, limit, count, *rest = reply.fields
+        holders, waiters = _fives(rest[: 5 * count]), _fives(rest[5 * count :])
+        return Seen(cursor_after, place_after, seen_at, limit, holders, waiters)
 
     def place(self, owner: str, resource: str = "res") -> int:
         """Where this owner stands in line."""
-        return next(int(place) for _, place, who, _ in self.blockers(resource).waiters if who == owner.encode())
+        return next(int(place) for _, place, who, *_ in self.blockers(resource).waiters if who == owner.encode())
 
     def cancel(
         self, owner: str, blocker: str, token: int | str = "", *, resource: str = "res", **args: Any
@@ -483,8 +484,8 @@ class Runner:
         return self.keys_of(name, name)[kind]
 
 
-def _fours(values: list[Any]) -> list[tuple[Any, ...]]:
-    return [tuple(values[at : at + 4]) for at in range(0, len(values), 4)]
+def _fives(values: list[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(values[at : at + 5]) for at in range(0, len(values), 5)]
 
 
 def delivery_named(receipt: str) -> dict[str, Any]:

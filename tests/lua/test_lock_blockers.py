@@ -13,7 +13,7 @@ def test_a_writer_and_those_behind_it_are_shown_in_order(run: Runner) -> None:
     for owner, mode in (("b", "shared"), ("c", "exclusive")):
         run.waiting(owner, mode)
     seen = run.blockers()
-    ((owner, shown, left_ms, mode),) = seen.holders
+    ((owner, shown, left_ms, mode, _),) = seen.holders
     assert (owner, int(shown), mode) == (b"a", token, b"exclusive")
     assert 0 < left_ms <= 5_000
     assert [(one[0], one[2], one[3]) for one in seen.waiters] == [
@@ -28,7 +28,7 @@ def test_a_writer_and_those_behind_it_are_shown_in_order(run: Runner) -> None:
 def test_readers_are_shown_each_with_its_token(run: Runner) -> None:
     tokens = {owner.encode(): run.granted(owner, "shared") for owner in ("r1", "r2", "r3")}
     run.waiting("w")
-    assert {owner: int(token) for owner, token, _, _ in run.blockers().holders} == tokens
+    assert {owner: int(token) for owner, token, *_ in run.blockers().holders} == tokens
 
 
 def test_readers_that_ended_and_waiters_of_ended_sessions_are_not_shown(run: Runner) -> None:
@@ -46,7 +46,7 @@ def test_readers_that_ended_and_waiters_of_ended_sessions_are_not_shown(run: Run
 
 def test_a_free_lock_shows_nobody(run: Runner) -> None:
     assert run.blockers()[:2] == (b"", b"")
-    assert run.blockers()[3:] == ([], [])
+    assert run.blockers()[3:] == (0, [], [])
 
 
 def test_a_long_line_is_read_in_pages_and_no_one_is_missed(run: Runner) -> None:

@@ -13,10 +13,11 @@ that agree with what was seen, and a loss of sight costs a find, not a false ala
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-EXCLUSIVE, SHARED = "exclusive", "shared"
+SHARED, SEMAPHORE = "shared", "semaphore"
+"""Modes in which several hold a lock, each with its like only. In any other one holds it alone."""
 
 
 class Hold(NamedTuple):
@@ -46,7 +47,7 @@ class Line(NamedTuple):
     holds: tuple[Hold, ...]
     waits: tuple[Wait, ...]
     limit: int = 0
-    """Permits of a semaphore; 0 for a lock."""
+    """Permits that there are, where it is held or waited for as a semaphore."""
 
 
 Picture = Mapping[bytes, Line]
@@ -56,9 +57,7 @@ Picture = Mapping[bytes, Line]
 def in_the_way(wait: Wait, hold: Hold | Wait) -> bool:
     """Whether a hold (also one that is still waited for) keeps a later wait for the same lock out. Permits of a
     semaphore keep out together, so each of them does."""
-    if hold.owner == wait.owner:
-        return False
-    return wait.mode != SHARED or hold.mode != SHARED
+    return hold.owner != wait.owner and not wait.mode == hold.mode == SHARED
 
 
 def common(earlier: Picture, later: Picture) -> Picture:
@@ -171,9 +170,10 @@ class _Floor:
 
     def fits(self, wait: Wait) -> bool:
         others = {mode: total - self._in[wait.owner, mode] for mode, total in self._total.items()}
-        if self._line.limit:
-            return sum(others.values()) + wait.permits <= self._line.limit
-        return not any(others.values()) if wait.mode != SHARED else not any(_but_shared(others))
+        alike = others.pop(wait.mode, 0) if wait.mode in (SHARED, SEMAPHORE) else 0
+        if any(others.values()):
+            return False
+        return wait.mode != SEMAPHORE or alike + wait.permits <= self._line.limit
 
     def let_in(self, wait: Wait) -> None:
         self._served += 1
@@ -186,7 +186,3 @@ class _Floor:
     def _enter(self, one: Hold | Wait) -> None:
         self._in[one.owner, one.mode] += one.permits
         self._total[one.mode] += one.permits
-
-
-def _but_shared(others: Mapping[str, int]) -> Iterable[int]:
-    return (number for mode, number in others.items() if mode != SHARED)

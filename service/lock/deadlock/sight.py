@@ -12,7 +12,7 @@ from service.lock.deadlock.graph import Hold, Line, Picture, Wait
 from service.lock.deadlock.told import Told
 from service.store.scripts import Scripts
 
-_HOLD_FIELDS, _WAIT_FIELDS = 4, 4
+_FIELDS = 5
 _READ_AT_ONCE = 100
 """Lines on their way at once, so that clients' calls to Redis do not queue up behind them."""
 
@@ -71,12 +71,13 @@ class Sight:
         waits: list[Wait] = []
         cursor, after = b"0", b"0"
         while cursor or after:
-            _, cursor, after, self.now_ms, count, *rest = await self._scripts.call(BLOCKERS, of, keys, (cursor, after))
-            split = _HOLD_FIELDS * count
-            holds += (Hold(one[0], int(one[1]), one[3].decode(), 1, one[2]) for one in _in(rest[:split], _HOLD_FIELDS))
-            waits += (Wait(one[0], int(one[1]), one[2], one[3].decode()) for one in _in(rest[split:], _WAIT_FIELDS))
+            reply = await self._scripts.call(BLOCKERS, of, keys, (cursor, after))
+            _, cursor, after, self.now_ms, limit, count, *rest = reply
+            split = _FIELDS * count
+            holds += (Hold(one[0], int(one[1]), one[3].decode(), one[4], one[2]) for one in _in_fives(rest[:split]))
+            waits += (Wait(one[0], int(one[1]), one[2], one[3].decode(), one[4]) for one in _in_fives(rest[split:]))
         # A hash that is read in pages may show a field twice.
-        return Line(tuple({hold.token: hold for hold in holds}.values()), tuple(waits))
+        return Line(tuple({hold.token: hold for hold in holds}.values()), tuple(waits), limit)
 
 
 def _who_keep_waiting(line: Line, owners: Collection[bytes]) -> Iterator[bytes]:
@@ -86,8 +87,8 @@ def _who_keep_waiting(line: Line, owners: Collection[bytes]) -> Iterator[bytes]:
         yield from (wait.owner for wait in line.waits[:last])
 
 
-def _in(values: list[Any], fields: int) -> Iterator[list[Any]]:
-    return (values[at : at + fields] for at in range(0, len(values), fields))
+def _in_fives(values: list[Any]) -> Iterator[list[Any]]:
+    return (values[at : at + _FIELDS] for at in range(0, len(values), _FIELDS))
 
 
 def stuck_in(picture: Picture, is_stuck: Callable[[Wait], bool]) -> list[bytes]:
