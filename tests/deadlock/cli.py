@@ -106,7 +106,7 @@ async def _run_all(
 
 def report(console: Console, what: str, seeds: int, times_s: list[float]) -> None:
     """How long after its last wait was sent the victim of a deadlock was answered."""
-    console.print(f"{what}: {seeds} seeds, {len(times_s)} deadlocks", highlight=False)
+    console.print(f"{what}: {seeds} seeds{f', {len(times_s)} deadlocks' if times_s else ''}", highlight=False)
     if len(times_s) < 2:
         return
     times_ms = sorted(one * 1000 for one in times_s)

@@ -225,7 +225,15 @@ def test_scripts_of_this_installation_are_listed_where_no_node_answers() -> None
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "adopt c1 --quarantine-ms 0", "scripts stage", "scripts activate v", "scripts rollback", "scripts diff"],
+    [
+        "status",
+        "waits",
+        "adopt c1 --quarantine-ms 0",
+        "scripts stage",
+        "scripts activate v",
+        "scripts rollback",
+        "scripts diff",
+    ],
 )
 def test_a_command_for_nodes_says_which_one_does_not_answer_and_what_to_check(words: str) -> None:
     result = simpul(*words.split(), "--url", "http://127.0.0.1:1/")
