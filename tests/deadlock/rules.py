@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.lock.deadlock.cycles import Step, find
-from service.lock.deadlock.graph import Hold, Picture, Reduction, Wait, in_the_way, without
+from service.lock.deadlock.graph import Hold, Picture, Reduction, Wait, in_the_way, is_plain, without
 from tests.deadlock.oracle import never_finish, random_picture
 
 
@@ -17,6 +17,7 @@ def check(seed: int) -> int:
     while True:
         stuck = never_finish(picture)
         assert Reduction(picture).stuck == stuck, where
+        assert not (stuck and is_plain(picture)), where
         found = find(picture, lambda _: True)
         assert bool(found) == bool(stuck), f"{where}: {found}"
         if not found:

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 import pytest
 
 from service.lock.deadlock.cycles import find
-from service.lock.deadlock.graph import SEMAPHORE, SHARED, Hold, Line, Picture, Reduction, Wait, common, without
+from service.lock.deadlock.graph import (
+    SEMAPHORE,
+    SHARED,
+    Hold,
+    Line,
+    Picture,
+    Reduction,
+    Wait,
+    common,
+    is_plain,
+    without,
+)
 from tests.deadlock import rules
 from tests.deadlock.oracle import EXCLUSIVE, never_finish
 
@@ -125,6 +136,12 @@ def test_a_deadlock_is_told_as_it_is_and_its_youngest_wait_is_the_victim(case: s
 def test_the_rules_find_what_brute_force_finds(first: int) -> None:
     ended = sum(rules.check(seed) for seed in range(first, first + BLOCK))
     assert ended, "else this shows nothing"
+
+
+def test_where_nobody_is_in_two_places_nothing_is_reckoned() -> None:
+    plain, _ = CASES["a holder that waits for nothing"]
+    assert is_plain(plain)
+    assert not any(is_plain(seen) for seen, told in CASES.values() if told)
 
 
 def test_every_knot_has_a_victim_of_its_own() -> None:

@@ -22,7 +22,7 @@ from service.keys import Keys
 from service.lock.calls import CANCEL, HAND_OVER
 from service.lock.deadlock import told
 from service.lock.deadlock.cycles import Step, find
-from service.lock.deadlock.graph import Hold, Picture, Reduction, Wait, common, without
+from service.lock.deadlock.graph import Hold, Picture, Reduction, Wait, common, is_plain, without
 from service.lock.deadlock.sight import Sight, stuck_in
 from service.lock.deadlock.table import Table
 from service.lock.deadlock.told import Told
@@ -40,7 +40,7 @@ UNTOLD_MS = 1_000
 AGAIN_S = 0.2
 """Pause after Redis did not answer."""
 _REST = 4
-_REST_S_MAX = 0.1
+_REST_S_MAX = 0.2
 """After an exploration the leader rests four times as long as it took, and at most so long: whatever is told, a fifth
 of its time goes into it."""
 
@@ -124,6 +124,8 @@ class Watch:
     async def _explore(self, waits: Sequence[Told]) -> None:
         """End one wait of every circle that one of these stands in or behind."""
         picture, names = await self.sight.explore({wait.owner for wait in waits}, self.table.waits_of)
+        if is_plain(picture):
+            return
         reduction = Reduction(picture)
         if not reduction.stuck:
             return
