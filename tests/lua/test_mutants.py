@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.lua import mutants_fence, mutants_lock, mutants_quarantine, mutants_queue, mutants_rest, mutants_waiting
+from tests.lua import (
+    mutants_fence,
+    mutants_lock,
+    mutants_quarantine,
+    mutants_queue,
+    mutants_rest,
+    mutants_several,
+    mutants_waiting,
+)
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
@@ -21,6 +29,7 @@ MUTANTS = (
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
+    *mutants_several.MUTANTS,
     *mutants_waiting.MUTANTS,
 )
 

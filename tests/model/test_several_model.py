@@ -85,7 +85,9 @@ class SeveralMachine(World):
                 return False
             elif request is None:
                 line.pop(0)
-                token = self.run.holders(resource)[head.owner]
+                shown = self.run.holders(resource)
+                assert head.owner in shown, "it is its turn"
+                token = shown[head.owner]
                 self.note_token(token)
                 self.holds[resource][head.owner] = (token, self.now)
                 self.granted[resource, head.owner] = (token, head.session)
