@@ -26,16 +26,15 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
-local lock, readers, reader_holds, owner, token, ttl_ms = KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6]
-local is_old = tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736
+local is_old = string.match(ARGV[1], "^%d+") * 68719476736 > tonumber(ARGV[5])
 
 -- The common case comes before the functions of the others, for in a script even a function unused costs time.
 do
-  local held_token, held_ttl_ms, holder = string.match(redis.call("GET", lock) or "", "^x(%d+) (%d+) 0 (.*)$")
-  local is_same_lease = ttl_ms == "" or ttl_ms == held_ttl_ms
-  if held_token == token and holder == owner and is_same_lease and not is_old and not first_outcome then
-    redis.call("PEXPIRE", lock, held_ttl_ms)
-    return keep_outcome({ OK, tonumber(held_ttl_ms), "exclusive" })
+  local token, ttl_ms, owner = string.match(redis.call("GET", KEYS[3]) or "", "^x(%d+) (%d+) 0 (.*)$")
+  local is_plain = token == ARGV[5] and owner == ARGV[4] and (ARGV[6] == "" or ARGV[6] == ttl_ms)
+  if is_plain and not is_old and not first_outcome then
+    redis.call("PEXPIRE", KEYS[3], ttl_ms)
+    return keep_outcome({ OK, tonumber(ttl_ms), "exclusive" })
   end
 end
 
@@ -43,6 +42,7 @@ end
 --- @include lib/hold_left
 --- @include lib/quarantine
 --- @include lib/write_hold
+local lock, readers, reader_holds, owner, token, ttl_ms = KEYS[3], KEYS[4], KEYS[5], ARGV[4], ARGV[5], ARGV[6]
 local lease_min_ms = 50
 -- What Redis still has of an older generation is no proof either: it may be a copy from before the lease was shortened.
 if is_old then
@@ -78,7 +78,8 @@ if tonumber(ttl_ms) < tonumber(held_ttl_ms) then
 end
 if more then
   reply[4] = reply[4] or 0
-  reply[5], reply[6], reply[7], reply[8] = more.holds, more.permits, own.limit or 0, more.max_hold_ms > 0 and left_ms or 0
+  reply[5], reply[6], reply[7] = more.holds, more.permits, own.limit or 0
+  reply[8] = more.max_hold_ms > 0 and left_ms or 0
 end
 write_hold(lock, readers, reader_holds, owner, own)
 return keep_outcome(reply)

@@ -209,7 +209,7 @@ MUTANTS = (
     Mutant(
         "renewed key ends at the first end",
         "lock/renew",
-        'redis.call("PEXPIRE", lock, held_ttl_ms)',
+        'redis.call("PEXPIRE", KEYS[3], ttl_ms)',
         "",
         renew.test_a_renewed_lease_outlives_its_first_end,
         ("exclusive",),

@@ -174,7 +174,7 @@ _RENEWING = (
     Mutant(
         "hold of this generation told as lost",
         "lock/renew",
-        'local is_old = tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736',
+        'local is_old = string.match(ARGV[1], "^%d+") * 68719476736 > tonumber(ARGV[5])',
         "local is_old = true",
         renew.test_a_token_of_this_generation_was_not_lost,
     ),
