@@ -13,6 +13,7 @@ import pytest
 from tests.lua import (
     mutants_fence,
     mutants_lock,
+    mutants_modes,
     mutants_quarantine,
     mutants_queue,
     mutants_rest,
@@ -26,6 +27,7 @@ from tests.support import DEFAULT_FLAVOUR, RedisServer
 MUTANTS = (
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
+    *mutants_modes.MUTANTS,
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,

@@ -148,7 +148,7 @@ class SeveralMachine(World):
             if self.lines[resource]:
                 self.hand_on(resource)
             if self.lines[resource] or not self.may_hold(resource, owner):
-                assert (reply.code, reply.fields[-1]) == ("lock_held", number)
+                assert (reply.code, reply.fields[0]) == ("lock_held", number)
                 return
         self.grant_all(owner, reply, ttl)
 
