@@ -6,7 +6,8 @@ local function granted_before(first, owner, caller)
   for number = 1, locks do
     turn_to(number)
     local token = string.format("%.0f", first[number + 2])
-    if own_hold(lock, readers, reader_holds, owner) ~= token then
+    local own = own_hold(lock, readers, reader_holds, owner)
+    if not own or own.token ~= token then
       return { LOCK_RELEASED, token, number }
     end
     reply[number + 2] = first[number + 2]

@@ -1,11 +1,15 @@
 -- Scripts on several locks of one partition are sent five keys of each, in the order of their names, after those of the
 -- partition. What works on one lock works on the one turned to last.
+--- @include lib/detail
 --- @include lib/granted
---- @include lib/hold
+--- @include lib/held
+--- @include lib/leave_line
+--- @include lib/new_record
 --- @include lib/now
+--- @include lib/permits
 --- @include lib/reader
---- @include lib/shared_hold
 --- @include lib/waiter
+--- @include lib/write_hold
 local tokens, quarantine, sessions, granted = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local lock, readers, reader_holds, waiters, waiter_info
 local partition_keys, lock_keys, locks_max = 6, 5, 16

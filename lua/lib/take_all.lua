@@ -17,13 +17,13 @@ local function take_all(owner, mode, ttl_ms, caller, now_ms)
   for number = 1, locks do
     turn_to(number)
     reply[number + 2] = last - locks + number
-    local token = string.format("%.0f", reply[number + 2])
-    if mode == "exclusive" then
-      redis.call("UNLINK", readers, reader_holds)
-      redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
-    else
-      hold_shared(lock, readers, reader_holds, owner, token, ttl_ms, now_ms)
-    end
+    write_hold(lock, readers, reader_holds, owner, {
+      mode = mode,
+      token = string.format("%.0f", reply[number + 2]),
+      ttl_ms = ttl_ms,
+      lease_ms = ttl_ms,
+      now_ms = now_ms,
+    })
   end
   keep_grant(reply, caller)
   return reply

@@ -23,7 +23,8 @@
 --   8 wake_channel: where waiting nodes listen
 -- Replies:
 --   OK again [token]: granted, with the token of each; again = 1 when this is a repeat, whose leases began earlier
---   LOCK_HELD mode count [owner token expires_in_ms] waiters number: as lock.acquire says it, of the lock of that number
+--   LOCK_HELD number mode count [owner token expires_in_ms] waiters [about]: as lock.acquire says it, of the lock of
+--     that number
 --   LOCK_HOLDERS_FULL number: refused, 10000 shared holders of that one
 --   LOCK_QUARANTINE left_ms: refused for so long, for leases that Redis lost may still run
 --   LOCK_RELEASED token number: this request was granted the locks, and that grant has ended since
@@ -34,7 +35,7 @@
 --- @include lib/first_outcome
 --- @include lib/counter
 --- @include lib/own_hold
---- @include lib/holders
+--- @include lib/refuse
 --- @include lib/may_grant
 --- @include lib/several
 --- @include lib/keeps_out
@@ -66,8 +67,8 @@ for number = 1, locks do
     return { code, number }
   end
   if code then
-    local out = describe_holders(code, lock, readers, reader_holds, waiters)
-    out[#out + 1] = number
+    local out = refuse_with_holders(code, lock, readers, reader_holds, waiters)
+    table.insert(out, 2, number)
     return out
   end
 end

@@ -20,36 +20,42 @@
 -- Retry: read-only
 --- @include lib/fence
 --- @include lib/clock
+--- @include lib/detail
 --- @include lib/hold
 --- @include lib/reader
+--- @include lib/record
 --- @include lib/waiter
+--- @include lib/waiting_limit
 local lock, readers, reader_holds, waiters, waiter_info, sessions =
   KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local shown_max = 1000
-local out = { OK, "", "", now_ms, 0, 0 }
-
 local cursor, after = ARGV[2], ARGV[3]
-local hold = cursor ~= "" and redis.call("GET", lock)
-local is_exclusive, token, owner, _
-if hold then
-  is_exclusive, token, _, owner = parse_hold(hold)
-end
-if is_exclusive then
-  out[6] = 1
-  for _, value in ipairs({ owner, token, redis.call("PTTL", lock), "exclusive", 1 }) do
+local shown_max = 1000
+local out = { OK, "", "", now_ms, waiting_limit(waiter_info) or 0, 0 }
+local function show(...)
+  for _, value in ipairs({ ... }) do
     out[#out + 1] = value
   end
-elseif hold then
+end
+
+local hold = cursor ~= "" and redis.call("GET", lock)
+local mode, token, limit, owner
+if hold then
+  mode, token, limit, owner = parse_hold(hold)
+end
+if mode == "exclusive" then
+  out[6] = 1
+  show(owner, token, redis.call("PTTL", lock), mode, 1)
+elseif mode then
+  out[5] = mode == "semaphore" and tonumber(limit) or out[5]
   local scanned = redis.call("HSCAN", reader_holds, cursor, "COUNT", shown_max)
   out[2] = scanned[1] ~= "0" and scanned[1] or ""
   for at = 1, #scanned[2], 2 do
-    local reader = scanned[2][at]
-    local left_ms = ends_of_reader(readers, reader) - now_ms
+    local holder = scanned[2][at]
+    local left_ms = ends_of_reader(readers, holder) - now_ms
     if left_ms > 0 then
+      local held_token, _, more = parse_record(scanned[2][at + 1])
       out[6] = out[6] + 1
-      for _, value in ipairs({ reader, string.match(scanned[2][at + 1], "^%d+"), left_ms, "shared", 1 }) do
-        out[#out + 1] = value
-      end
+      show(holder, held_token, left_ms, mode, mode == "semaphore" and more.permits or 1)
     end
   end
 end
@@ -57,11 +63,9 @@ end
 if after ~= "" then
   local places = redis.call("ZRANGEBYSCORE", waiters, "(" .. after, "+inf", "WITHSCORES", "LIMIT", 0, shown_max)
   for at = 1, #places, 2 do
-    local session, mode, _, _, who = parse_waiter(redis.call("HGET", waiter_info, places[at]))
+    local session, wanted, _, _, who, detail = parse_waiter(redis.call("HGET", waiter_info, places[at]))
     if tonumber(redis.call("ZSCORE", sessions, session) or 0) > now_ms then
-      for _, value in ipairs({ places[at], places[at + 1], who, mode, 1 }) do
-        out[#out + 1] = value
-      end
+      show(places[at], places[at + 1], who, wanted, wanted == "semaphore" and parse_detail(detail).permits or 1)
     end
   end
   if #places == 2 * shown_max then

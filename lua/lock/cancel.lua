@@ -43,14 +43,15 @@ if token == "" then
   local ahead = redis.call("ZSCORE", waiters, blocker)
   is_blocked = ahead and tonumber(ahead) < tonumber(place) and is_waiting(blocker)
 else
-  is_blocked = own_hold(lock, readers, reader_holds, blocker) == token
+  local held = own_hold(lock, readers, reader_holds, blocker)
+  is_blocked = held and held.token == token
 end
 if not (is_blocked and stands_at and tonumber(stands_at) == tonumber(place) and is_waiting(waiter)) then
   return { OK, -1, 0 }
 end
 
-local session = parse_waiter(redis.call("HGET", waiter_info, waiter))
-leave_line(waiter)
+local session, mode = parse_waiter(redis.call("HGET", waiter_info, waiter))
+leave_line(waiters, waiter_info, waiter, mode)
 redis.call("HSET", granted, waiter, string.format("%.0f 1 %s %s %s", now_ms + provision_ms, session, why, lock))
 redis.call("PEXPIRE", granted, granted_keep_ms)
 redis.call("PUBLISH", wake_channel .. ":" .. session, waiter .. " 1 " .. why)

@@ -1,5 +1,6 @@
 --- lock.release_all: end the holds of one owner on several locks of a partition, and give each to the next in line.
--- Promises: as lock.release for each; all that this owner holds end together.
+-- Promises: as lock.release for each; all that this owner holds end together, a re-entrant hold however often it was
+--   taken.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
@@ -47,22 +48,22 @@ local reply, ended = { OK, 0 }, 0
 for number = 1, locks do
   turn_to(number)
   local wanted = ARGV[5 + number]
-  local token, _, is_exclusive, read_at = own_hold(lock, readers, reader_holds, owner)
-  if not token then
+  local own = own_hold(lock, readers, reader_holds, owner)
+  if not own then
     reply[number + 2] = LOCK_NOT_HELD
-  elseif wanted ~= "" and wanted ~= token then
+  elseif wanted ~= "" and wanted ~= own.token then
     reply[number + 2] = TOKEN_STALE
   else
     reply[number + 2], ended = OK, ended + 1
-    end_hold(lock, readers, reader_holds, owner, is_exclusive, read_at)
+    end_hold(lock, readers, reader_holds, owner, own)
     if redis.call("EXISTS", waiters) == 1 then
-      local grants, more, own_ends_at = 0, 0, nil
+      local grants, more, sooner_at = 0, 0, nil
       if begins_in_ms == 0 then
-        grants, more, own_ends_at = hand_over(now_ms, wake_channel)
+        grants, more, sooner_at = hand_over(now_ms, wake_channel)
       end
       reply[2] = math.max(reply[2], more)
-      if grants == 0 then
-        tell_if_sooner(lock, waiter_info, wake_channel, own_ends_at or held_until(lock, readers, now_ms))
+      if grants == 0 and own.mode ~= "semaphore" then
+        tell_if_sooner(lock, waiter_info, wake_channel, sooner_at or held_until(lock, readers, now_ms))
       end
     end
   end

@@ -15,17 +15,20 @@
 --   5 ttl_ms: new lease, ms; empty = of each as long as granted or renewed last
 --   6+ token: of the hold
 -- Replies:
---   OK mark [ttl_ms mode]: each lease runs for its ttl_ms from now; mark = 1 when this is a repeat, and they began earlier,
---     2 when one is shorter than before, else 0
---   LOCK_LOST [code]: nothing was renewed: OK for a hold that runs, LOCK_LOST for one that this owner does not have
+--   OK mark [ttl_ms mode holds permits limit hold_left_ms]: each lease runs for its ttl_ms from now; mark = 1 when this is
+--     a repeat, and they began earlier, 2 when one is shorter than before, else 0; the rest as of lock.renew
+--   LOCK_LOST [code]: nothing was renewed: OK for a hold that runs, LOCK_LOST for one that this owner does not have,
+--     LOCK_HOLD_EXCEEDED for one that may not be renewed
+--   LOCK_HOLD_EXCEEDED left_ms [code]: none is lost, but one may be held for only so long yet, and nothing was renewed
 --   LOCK_QUARANTINE left_ms: as of lock.renew, for one of them at least
 -- Complexity: O(n log h) with n locks, at most 16, and h shared holders
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
 --- @include lib/own_hold
---- @include lib/last_reader
+--- @include lib/hold_left
 --- @include lib/quarantine
+--- @include lib/write_hold
 local owner, ttl_ms = ARGV[4], ARGV[5]
 local locks = math.min(math.floor((#KEYS - 3) / 3), 16)
 local floor = string.match(ARGV[1], "^%d+") * 68719476736
@@ -43,15 +46,23 @@ local function keys_of(number)
   local at = 3 * number
   return KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
 end
-local holds, codes, lost = {}, { LOCK_LOST }, false
+local lease_min_ms = 50
+local owns, codes, lost, exceeded_ms = {}, {}, false, nil
 for number = 1, locks do
   local lock, readers, reader_holds = keys_of(number)
-  local token, held_ttl_ms, is_exclusive, now_ms = own_hold(lock, readers, reader_holds, owner)
-  lost = lost or token ~= ARGV[5 + number]
-  codes[number + 1] = token == ARGV[5 + number] and OK or LOCK_LOST
-  holds[number] = { held_ttl_ms, is_exclusive, now_ms }
+  local own = own_hold(lock, readers, reader_holds, owner)
+  if not own or own.token ~= ARGV[5 + number] then
+    codes[number], lost = LOCK_LOST, true
+  else
+    own.now_ms = own.now_ms or redis_now_ms()
+    own.left_ms = hold_left(own.more, own.now_ms)
+    codes[number] = own.left_ms < lease_min_ms and LOCK_HOLD_EXCEEDED or OK
+    exceeded_ms = own.left_ms < lease_min_ms and math.min(exceeded_ms or own.left_ms, own.left_ms) or exceeded_ms
+  end
+  owns[number] = own
 end
 if lost then
+  table.insert(codes, 1, LOCK_LOST)
   return codes
 end
 -- Only now: a repeat must not call a lease renewed that has ended since.
@@ -59,24 +70,25 @@ if first_outcome then
   first_outcome[2] = 1
   return first_outcome
 end
+if exceeded_ms then
+  table.insert(codes, 1, math.max(0, exceeded_ms))
+  table.insert(codes, 1, LOCK_HOLD_EXCEEDED)
+  return codes
+end
 
 local reply = { OK, 0 }
 for number = 1, locks do
   local lock, readers, reader_holds = keys_of(number)
-  local token, hold = ARGV[5 + number], holds[number]
-  local held_ttl_ms, is_exclusive, now_ms = hold[1], hold[2], hold[3]
-  local lease_ms = ttl_ms == "" and held_ttl_ms or ttl_ms
-  if tonumber(lease_ms) < tonumber(held_ttl_ms) then
+  local own, at = owns[number], #reply
+  local more, held_ttl_ms = own.more, tonumber(own.ttl_ms)
+  own.ttl_ms = ttl_ms == "" and own.ttl_ms or ttl_ms
+  own.lease_ms = math.min(tonumber(own.ttl_ms), own.left_ms)
+  if tonumber(own.ttl_ms) < held_ttl_ms then
     reply[2] = 2
   end
-  reply[#reply + 1] = tonumber(lease_ms)
-  reply[#reply + 1] = is_exclusive and "exclusive" or "shared"
-  if is_exclusive then
-    redis.call("SET", lock, "x" .. token .. " " .. lease_ms .. " 0 " .. owner, "PX", lease_ms)
-  else
-    redis.call("HSET", reader_holds, owner, token .. " " .. lease_ms)
-    redis.call("ZADD", readers, now_ms + lease_ms, owner)
-    end_with_last_reader(lock, readers, reader_holds)
-  end
+  reply[at + 1], reply[at + 2] = own.lease_ms, own.mode
+  reply[at + 3], reply[at + 4] = more and more.holds or 0, more and more.permits or 0
+  reply[at + 5], reply[at + 6] = own.limit or 0, more and more.max_hold_ms > 0 and own.left_ms or 0
+  write_hold(lock, readers, reader_holds, owner, own)
 end
 return keep_outcome(reply)

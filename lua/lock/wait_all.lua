@@ -99,19 +99,19 @@ end
 local turns, count, ends_at, more = {}, 0, {}, 0
 for number = 1, locks do
   turn_to(number)
-  local line_more, own_ends_at, is_turn, _ = 0, nil, false, nil
+  local line_more, sooner_at, is_turn, _ = 0, nil, false, nil
   if begins_in_ms == 0 then
-    _, line_more, own_ends_at, is_turn = hand_over(now_ms, wake_channel, waiter)
+    _, line_more, sooner_at, is_turn = hand_over(now_ms, wake_channel, waiter)
   end
   more = math.max(more, line_more)
   turns[number], count = is_turn, count + (is_turn and 1 or 0)
-  ends_at[number] = math.max(own_ends_at or held_until(lock, readers, now_ms), now_ms + begins_in_ms)
+  ends_at[number] = math.max(sooner_at or held_until(lock, readers, now_ms), now_ms + begins_in_ms)
 end
 
 if count == locks then
   for number = 1, locks do
     turn_to(number)
-    leave_line(waiter)
+    leave_line(waiters, waiter_info, waiter, mode)
   end
   local reply = take_all(owner, mode, ttl_ms, caller, now_ms)
   for number = 1, locks do

@@ -47,16 +47,20 @@ end
 for number = 1, locks do
   turn_to(number)
   local place, position = redis.call("HGET", waiter_info, waiter), 0
-  if place and parse_waiter(place) == session then
+  local whose, mode
+  if place then
+    whose, mode = parse_waiter(place)
+  end
+  if whose == session then
     position = redis.call("ZRANK", waiters, waiter) + 1
-    leave_line(waiter)
+    leave_line(waiters, waiter_info, waiter, mode)
     redis.call("HDEL", granted, waiter)
     taken_back = 1
   end
   if grant then
-    local token, _, is_exclusive, read_at = own_hold(lock, readers, reader_holds, owner)
-    if token == string.format("%.0f", grant[number + 2]) then
-      end_hold(lock, readers, reader_holds, owner, is_exclusive, read_at)
+    local own = own_hold(lock, readers, reader_holds, owner)
+    if own and own.token == string.format("%.0f", grant[number + 2]) then
+      end_hold(lock, readers, reader_holds, owner, own)
     end
   end
   if begins_in_ms == 0 then

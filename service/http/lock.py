@@ -2,9 +2,11 @@
 
 from service.error_registry import (
     LeaseNotCovered,
+    LimitMismatch,
     LockDeadlock,
     LockHeld,
     LockHoldersFull,
+    LockHoldExceeded,
     LockLost,
     LockNotHeld,
     LockQuarantine,
@@ -12,6 +14,7 @@ from service.error_registry import (
     LockWaitersFull,
     NoDelegation,
     NodeStopping,
+    PayloadTooLarge,
     TokenStale,
 )
 from service.http.operation import Operation, Variant
@@ -43,12 +46,15 @@ OPERATIONS = (
             LockReleased,
             LockLost,
             LockHoldersFull,
+            LimitMismatch,
+            PayloadTooLarge,
             LockWaitersFull,
             NoDelegation,
             LeaseNotCovered,
             NodeStopping,
         ),
         bind=lambda context: context.locks.acquire,
+        payload_field="metadata",
         refusal={"granted": False},
         examples=({"resource": "r1", "owner": "alice", "mode": "exclusive", "timeout": 2},),
         variant=Variant(
@@ -81,7 +87,7 @@ OPERATIONS = (
         summary="Set the time that is left of a lease.",
         request=RenewRequest,
         replies=(Renewed, RenewedAll),
-        errors=(LockLost, NoDelegation, LeaseNotCovered),
+        errors=(LockLost, LockHoldExceeded, NoDelegation, LeaseNotCovered),
         bind=lambda context: lambda request, _: context.locks.renew(request),
         refusal={"renewed": False},
         examples=({"resource": "r1", "owner": "alice", "token": 68719476737, "ttl_ms": 30000},),

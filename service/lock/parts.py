@@ -8,6 +8,7 @@ from typing import Any
 
 from service.decisions.node.delegation import Delegation
 from service.decisions.node.leases import Leases
+from service.decisions.node.witnesses import Witnesses
 from service.keys import Keys
 from service.lock.waiting import Waiting
 from service.store.scripts import Scripts
@@ -23,4 +24,5 @@ class Parts:
     waiting: Waiting
     delegation: Delegation
     leases: Leases
+    witnesses: Witnesses
     keep_ms: int

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from service.clock import steady_s
+from service.decisions.node.leases import PLAIN
 from service.error_registry import (
     LockHeld,
     LockHoldersFull,
@@ -28,15 +29,13 @@ from service.lock.calls import read_holders
 from service.lock.grouping import Group
 from service.lock.in_lines import InLines
 from service.lock.parts import Parts, Patience
-from service.lock.ticket import Answer, Ticket
+from service.lock.ticket import Answer, Renewed, Ticket, renewed
 from service.lock.wire import AcquireAllRequest, GrantedAll
 
 log = logging.getLogger("simpul.lock")
 
 _OK = b"ok"
 _WAITED_FOR = (b"lock_held", b"lock_quarantine")
-_VALUES_AT = 2
-_POSITIONS_AT = 3
 _ROUNDS_MAX = 3
 """How often all is taken anew when leases ended on the way."""
 _RENEWED_AFTER = 1 / 3
@@ -120,18 +119,19 @@ class Several:
         self._taken.append(taken)
         self._awaited = None
         await self._ticket.cover()
-        self._vouch(taken, [(self._request.mode, self._request.ttl_ms)] * len(tokens))
+        self._vouch(taken, [Renewed(self._request.ttl_ms, self._request.mode, PLAIN)] * len(tokens))
 
-    def _vouch(self, taken: _Taken, leases: list[tuple[str, int]]) -> None:
-        for place, token, (mode, ttl_ms) in zip(taken.group.places, taken.tokens, leases, strict=True):
+    def _vouch(self, taken: _Taken, leases: list[Renewed]) -> None:
+        for place, token, lease in zip(taken.group.places, taken.tokens, leases, strict=True):
             self._parts.leases.granted(
                 place.lock,
                 self._ticket.owner,
                 token,
-                mode,
-                ttl_ms,
+                lease.mode,
+                lease.ttl_ms,
                 sent_at=taken.runs_from,
                 is_repeat=taken.is_repeat,
+                rest=lease.rest,
             )
 
     # Holding what is taken
@@ -161,8 +161,7 @@ class Several:
                 break
         for one, reply in zip(self._taken, replies, strict=True):
             one.generation, one.runs_from, one.is_repeat = generation, sent_at, False
-            modes = [mode.decode() for mode in reply[_VALUES_AT + 1 :: 2]]
-            self._vouch(one, list(zip(modes, reply[_VALUES_AT::2], strict=True)))
+            self._vouch(one, renewed(reply))
         return True
 
     # Waiting
@@ -271,15 +270,17 @@ class Several:
         return RequestIdReused(request_id=self._request.request_id)
 
     def _held(self, group: Group, reply: list[Any]) -> LockHeld:
-        holders, (waiters, number) = read_holders(reply)
-        place = group.places[number - 1]
+        code, number, *about = reply
+        found, place = read_holders([code, *about]), group.places[number - 1]
         error = LockHeld(
             resource=place.name.decode(),
-            held_mode=reply[1].decode() or None,
-            holder_count=reply[2],
-            holders=holders,
-            waiters=waiters,
+            held_mode=about[0].decode() or None,
+            holder_count=about[1],
+            holders=found.holders,
+            waiters=found.waiting[0],
         )
+        if found.limit:
+            error.fields["limit"] = found.limit
         if place.name in self._positions:
             error.fields["position"] = self._positions[place.name]
         return error

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from service.clock import steady_s
+from service.decisions.node.leases import Rest
 from service.lock.calls import ACQUIRE_ALL, RENEW_ALL, WAIT_ALL, WITHDRAW_ALL
 from service.lock.grouping import Group, grouped
 from service.lock.parts import Parts
@@ -14,6 +15,7 @@ from service.lock.waiting import SESSION_MS
 from service.lock.wire import AcquireAllRequest
 from service.names import RequestIdentity, encode_name
 
+_VALUES_AT, _VALUES = 2, 6
 _KEPT_BEYOND_WAIT_MS = 60_000
 _OURS = b"\x01"
 """Before the id of a request that the client gave none: no name begins with it."""
@@ -26,6 +28,20 @@ class Answer(NamedTuple):
     reply: list[Any]
     generation: int
     sent_at: float
+
+
+class Renewed(NamedTuple):
+    """One lease of a reply of lock.renew_all."""
+
+    ttl_ms: int
+    mode: str
+    rest: Rest
+
+
+def renewed(reply: list[Any]) -> list[Renewed]:
+    """Of `ok mark [ttl_ms mode holds permits limit hold_left_ms]`."""
+    each = zip(*[iter(reply[_VALUES_AT:])] * _VALUES, strict=True)
+    return [Renewed(ttl_ms, mode.decode(), Rest(*rest)) for ttl_ms, mode, *rest in each]
 
 
 class Ticket:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.clock import steady_s
-from service.decisions.node.witnesses import Witnesses
-from service.error_registry import LockLost, LockNotHeld, RequestIdReused, TokenStale
+from service.error_registry import LockHoldExceeded, LockLost, LockNotHeld, RequestIdReused, TokenStale
 from service.lock.calls import RELEASE_ALL, RENEW_ALL
 from service.lock.grouping import Group, check_tokens, grouped
 from service.lock.parts import Parts
-from service.lock.ticket import Answer
+from service.lock.ticket import Answer, renewed
 from service.lock.wire import (
     Ending,
     ReleaseAllRequest,
@@ -26,8 +25,12 @@ from service.lock.wire import (
 from service.names import RequestIdentity, encode_name
 
 _OK = b"ok"
-_VALUES_AT = 2
 _REPEATED = 1
+_RENEWALS: dict[bytes, Renewal] = {
+    _OK: "held",
+    b"lock_lost": "lock_lost",
+    b"lock_hold_exceeded": "lock_hold_exceeded",
+}
 _ENDINGS: dict[bytes, Ending] = {_OK: "released", b"lock_not_held": "lock_not_held", b"token_stale": "token_stale"}
 
 RenewOne = Callable[[RenewRequest], Awaitable[Renewed]]
@@ -38,12 +41,12 @@ class _Kept(NamedTuple):
 
     outcome: Renewal
     ttl_ms: int = 0
+    """How long it runs, where that is known: renewed, or not to be renewed any more."""
 
 
 class Together:
-    def __init__(self, parts: Parts, witnesses: Witnesses, renew_one: RenewOne) -> None:
+    def __init__(self, parts: Parts, renew_one: RenewOne) -> None:
         self._parts = parts
-        self._witnesses = witnesses
         self._renew_one = renew_one
 
     # Release
@@ -95,7 +98,7 @@ class Together:
     # Renewal
 
     async def renew(self, request: RenewAllRequest) -> RenewedAll:
-        """Raises LockLost, NoDelegation, LeaseNotCovered, RequestIdReused."""
+        """Raises LockLost, LockHoldExceeded, NoDelegation, LeaseNotCovered, RequestIdReused."""
         groups = grouped(self._parts.keys, request.resources)
         check_tokens(request.resources, request.tokens)
         owner = encode_name("owner", request.owner)
@@ -107,9 +110,13 @@ class Together:
         kept = await asyncio.gather(*(self._renew(group, owner, request, identity) for group in groups))
         found = {resource: one for group in kept for resource, one in group.items()}
         outcomes = {resource: found[resource].outcome for resource in request.resources}
-        lost = next((resource for resource, outcome in outcomes.items() if outcome == "lock_lost"), None)
-        if lost is not None:
-            raise LockLost(owner=request.owner, resource=lost, token=request.tokens[lost], outcomes=outcomes)
+        about: dict[str, Any] = {"owner": request.owner, "outcomes": outcomes}
+        for resource, outcome in outcomes.items():
+            if outcome == "lock_lost":
+                raise LockLost(resource=resource, token=request.tokens[resource], **about)
+        for resource, outcome in outcomes.items():
+            if outcome == "lock_hold_exceeded":
+                raise LockHoldExceeded(resource=resource, left_ms=found[resource].ttl_ms, **about)
         tokens = {resource: request.tokens[resource] for resource in request.resources}
         return RenewedAll(ttl_ms=min(one.ttl_ms for one in found.values()), tokens=tokens)
 
@@ -135,14 +142,15 @@ class Together:
             marks.add(reply[1])
             if scripts.generation == generation:
                 await self._note(group, owner, tokens, Answer(reply, generation, sent_at), marks - {0})
-                return {name: _Kept("renewed", ttl_ms) for name, ttl_ms in zip(resources, reply[2::2], strict=True)}
+                leases = renewed(reply)
+                return {name: _Kept("renewed", lease.ttl_ms) for name, lease in zip(resources, leases, strict=True)}
         if reply[0] == b"lock_quarantine":
             return dict(await asyncio.gather(*(self._renew_alone(resource, request) for resource in resources)))
         if reply[0] == b"lock_lost":
-            held = [code == _OK for code in reply[1:]]
-            return {
-                name: _Kept("held" if is_held else "lock_lost") for name, is_held in zip(resources, held, strict=True)
-            }
+            return {name: _Kept(_RENEWALS[code]) for name, code in zip(resources, reply[1:], strict=True)}
+        if reply[0] == b"lock_hold_exceeded":
+            _, left_ms, *codes = reply
+            return {name: _Kept(_RENEWALS[code], left_ms) for name, code in zip(resources, codes, strict=True)}
         raise RequestIdReused(request_id=request.request_id)
 
     async def _renew_alone(self, resource: str, request: RenewAllRequest) -> tuple[str, _Kept]:
@@ -152,17 +160,26 @@ class Together:
             renewed = await self._renew_one(single)
         except LockLost:
             return resource, _Kept("lock_lost")
+        except LockHoldExceeded as refused:
+            return resource, _Kept("lock_hold_exceeded", refused.fields["left_ms"])
         return resource, _Kept("renewed", renewed.ttl_ms)
 
     async def _note(self, group: Group, owner: bytes, tokens: list[int], answer: Answer, marks: set[int]) -> None:
-        parts, reply, sent_at = self._parts, answer.reply, answer.sent_at
-        ttls_ms, modes = reply[_VALUES_AT::2], reply[_VALUES_AT + 1 :: 2]
+        parts, leases = self._parts, renewed(answer.reply)
         if marks:
             # On a repeat, too: what the first reply said of the lengths may never have come here.
             for place, token in zip(group.places, tokens, strict=True):
                 parts.waiting.hand_over_more(place)
-                await self._witnesses.shortened(place.lock, owner, token)
-        await self._cover(max(ttls_ms))
-        for place, token, ttl_ms, mode in zip(group.places, tokens, ttls_ms, modes, strict=True):
-            is_repeat = _REPEATED in marks
-            parts.leases.granted(place.lock, owner, token, mode.decode(), ttl_ms, sent_at=sent_at, is_repeat=is_repeat)
+                await parts.witnesses.vouch_alone(place.lock, owner, token)
+        await self._cover(max(lease.ttl_ms for lease in leases))
+        for place, token, lease in zip(group.places, tokens, leases, strict=True):
+            parts.leases.granted(
+                place.lock,
+                owner,
+                token,
+                lease.mode,
+                lease.ttl_ms,
+                sent_at=answer.sent_at,
+                is_repeat=_REPEATED in marks,
+                rest=lease.rest,
+            )

@@ -3,13 +3,15 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.limits import (
     INTEGER_MAX,
     LEASE_MS_DEFAULT,
     LEASE_MS_MAX,
     LEASE_MS_MIN,
+    LOCK_HOLD_MS_MAX,
+    LOCK_LIMIT_MAX,
     LOCK_RESOURCES_MAX,
     LOCK_RESOURCES_MIN,
     LOCK_WAIT_S_DEFAULT,
@@ -17,20 +19,31 @@ from service.limits import (
 )
 from service.names import Name
 
-Mode = Literal["exclusive", "shared"]
+Mode = Literal["exclusive", "shared", "semaphore"]
+ModeOfSeveral = Literal["exclusive", "shared"]
 LeaseMs = Annotated[int, Meta(ge=LEASE_MS_MIN, le=LEASE_MS_MAX, description="Length of the lease in milliseconds.")]
+HoldMs = Annotated[
+    int, Meta(ge=LEASE_MS_MIN, le=LOCK_HOLD_MS_MAX, description="How long to hold at most, renewals included, in ms.")
+]
+Permits = Annotated[int, Meta(ge=1, le=LOCK_LIMIT_MAX, description="Permits of a semaphore.")]
 Token = Annotated[int, Meta(ge=1, le=INTEGER_MAX, description="Fencing token of a grant.")]
 
 WaitS = Annotated[float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the lock; 0 tries once.")]
 
 
 class AcquireRequest(msgspec.Struct, forbid_unknown_fields=True):
+    # What is unset stays out of what identifies a request, so a repeat through a node of an older release is one.
     resource: Name
     owner: Name
-    mode: Mode = "exclusive"
+    mode: Mode | UnsetType = UNSET
     ttl_ms: LeaseMs = LEASE_MS_DEFAULT
     timeout: WaitS = LOCK_WAIT_S_DEFAULT
     request_id: Name | None = None
+    reentrant: bool | UnsetType = UNSET
+    limit: Permits | UnsetType = UNSET
+    permits: Permits | UnsetType = UNSET
+    max_hold_ms: HoldMs | UnsetType = UNSET
+    metadata: msgspec.Raw | UnsetType = UNSET
 
 
 class ReleaseRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,6 +51,7 @@ class ReleaseRequest(msgspec.Struct, forbid_unknown_fields=True):
     owner: Name
     token: Token | None = None
     request_id: Name | None = None
+    all: bool | UnsetType = UNSET
 
 
 class RenewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,7 +74,7 @@ class AcquireAllRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     resources: Resources
     owner: Name
-    mode: Mode = "exclusive"
+    mode: ModeOfSeveral = "exclusive"
     ttl_ms: LeaseMs = LEASE_MS_DEFAULT
     timeout: WaitS = LOCK_WAIT_S_DEFAULT
     request_id: Name | None = None
@@ -86,6 +100,10 @@ class Holder(msgspec.Struct):
     mode: Mode
     token: int
     expires_in_ms: int
+    holds: int | UnsetType = UNSET
+    permits: int | UnsetType = UNSET
+    hold_left_ms: int | UnsetType = UNSET
+    metadata: msgspec.Raw | UnsetType = UNSET
 
 
 class Waiter(msgspec.Struct):
@@ -102,6 +120,9 @@ class Granted(msgspec.Struct, kw_only=True):
     token: int
     ttl_ms: int
     waited_ms: int
+    holds: int | UnsetType = UNSET
+    permits: int | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
 
 
 class GrantedAll(msgspec.Struct, kw_only=True):
@@ -109,13 +130,14 @@ class GrantedAll(msgspec.Struct, kw_only=True):
     resources: list[str]
     tokens: dict[str, int]
     owner: str
-    mode: Mode
+    mode: ModeOfSeveral
     ttl_ms: int
     waited_ms: int
 
 
 class Released(msgspec.Struct):
     released: Literal[True] = True
+    holds: int | UnsetType = UNSET
 
 
 class Renewed(msgspec.Struct, kw_only=True):
@@ -125,7 +147,7 @@ class Renewed(msgspec.Struct, kw_only=True):
 
 
 Ending = Literal["released", "lock_not_held", "token_stale"]
-Renewal = Literal["renewed", "held", "lock_lost"]
+Renewal = Literal["renewed", "held", "lock_lost", "lock_hold_exceeded"]
 """`held`: it runs, with what it had left."""
 
 
@@ -142,9 +164,10 @@ class RenewedAll(msgspec.Struct, kw_only=True):
 
 class LockState(msgspec.Struct):
     resource: str
-    mode: Literal["exclusive", "shared"] | None
+    mode: Mode | None
     holder_count: int
     holders: list[Holder]
     more: bool
     waiter_count: int = 0
     waiters: list[Waiter] = []
+    limit: int | UnsetType = UNSET

@@ -31,8 +31,10 @@ OTHER_WORDS = {
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
-    *("turn_to", "hand_over", "wait_all"),
-    *("parse_hold", "own_hold", "hold_shared", "quarantine_left", "lift_quarantine", "redis_now_ms"),
+    *("turn_to", "wait_all"),
+    *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
+    *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
+    *("quarantine_left", "lift_quarantine", "redis_now_ms"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
     # fields of the API that do not exist, named where it is said that they do not
@@ -72,13 +74,21 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
         assert row["default"] == _default(name, schema), name
 
 
+_WORDS = {"boolean": "false, true", "object": "one of each resource"}
+_PAYLOADS = {
+    "data": limits.PAYLOAD_BYTES_MAX,
+    "value": limits.PAYLOAD_BYTES_MAX,
+    "metadata": limits.LOCK_METADATA_BYTES_MAX,
+}
+
+
 def _range(name: str, about: dict[str, Any]) -> str:
-    if name in ("data", "value") and "type" not in about:
-        return f"up to {limits.PAYLOAD_BYTES_MAX} bytes"
+    if "type" not in about and "enum" not in about:
+        return f"up to {_PAYLOADS[name]} bytes"
+    if about.get("type") in _WORDS:
+        return _WORDS[about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
-    if about["type"] == "object":
-        return "one of each resource"
     if about["type"] == "array":
         return f"{about['minItems']}-{about['maxItems']} items"
     if about["type"] == "string":

@@ -29,8 +29,8 @@ MUTANTS = (
     Mutant(
         "token of the blocker not compared",
         "lock/cancel",
-        "blocker) == token",
-        "blocker)",
+        "held and held.token == token",
+        "held",
         cancel.test_a_wait_whose_blocker_has_another_token_by_now_is_not_ended,
     ),
     Mutant(
@@ -67,8 +67,8 @@ MUTANTS = (
     Mutant(
         "ended wait keeps its place",
         "lock/cancel",
-        "leave_line(waiter)\n",
-        "\n",
+        "leave_line(waiters, waiter_info, waiter, mode)\n",
+        "local _ = mode\n",
         cancel.test_its_node_is_told_why_and_the_line_moves_up,
     ),
     Mutant(
@@ -121,6 +121,34 @@ MUTANTS = (
         "if left_ms > 0 then",
         "if true then",
         blockers.test_readers_that_ended_and_waiters_of_ended_sessions_are_not_shown,
+    ),
+    Mutant(
+        "every holder seen with one permit",
+        "lock/blockers",
+        'mode == "semaphore" and more.permits or 1',
+        "more and 1 or 1",
+        blockers.test_a_semaphore_is_shown_with_its_limit_and_everybodys_permits,
+    ),
+    Mutant(
+        "every waiter seen with one permit",
+        "lock/blockers",
+        'wanted == "semaphore" and parse_detail(detail).permits or 1',
+        "detail and 1",
+        blockers.test_a_semaphore_is_shown_with_its_limit_and_everybodys_permits,
+    ),
+    Mutant(
+        "limit of a semaphore unseen",
+        "lock/blockers",
+        'mode == "semaphore" and tonumber(limit) or out[5]',
+        "limit and out[5]",
+        blockers.test_a_semaphore_is_shown_with_its_limit_and_everybodys_permits,
+    ),
+    Mutant(
+        "limit of those who wait unseen",
+        "lock/blockers",
+        "waiting_limit(waiter_info) or 0",
+        "waiter_info and 0",
+        blockers.test_a_semaphore_that_is_only_waited_for_is_shown_with_its_limit,
     ),
     Mutant(
         "dead waiter seen",

@@ -28,8 +28,8 @@ def test_when_one_is_held_none_is_granted_and_its_holder_is_named(run: Runner, h
     token = run.granted("b", resource=held)
     before = run.snapshot()
     code, fields = run.acquire_all("a", "xyz")
-    assert (code, fields[:2], fields[-2:]) == ("lock_held", [b"exclusive", 1], [0, "xyz".index(held) + 1])
-    assert fields[2:4] == [b"b", str(token).encode()]
+    assert (code, fields[:3], fields[-1]) == ("lock_held", ["xyz".index(held) + 1, b"exclusive", 1], 0)
+    assert fields[3:5] == [b"b", str(token).encode()]
     assert run.snapshot() == before
 
 
@@ -62,7 +62,7 @@ def test_nobody_barges_past_those_who_wait_for_one_of_them(run: Runner, mode: st
     run.granted("b", "shared", resource="y")
     run.waiting("w", resource="y")
     code, fields = run.acquire_all("a", "xy", mode)
-    assert (code, fields[-2:]) == ("lock_held", [1, 2])
+    assert (code, fields[0], fields[-1]) == ("lock_held", 2, 1)
 
 
 def test_a_line_of_the_dead_keeps_nobody_out(run: Runner) -> None:
@@ -88,6 +88,8 @@ def test_a_retry_gets_the_same_tokens_while_all_are_held(run: Runner) -> None:
     assert run.snapshot() == before
     run.release("a", resource="y")
     assert run.acquire_all("a", "xy") == ("lock_released", [str(tokens[1]).encode(), 2])
+    run.granted("a", resource="y")
+    assert run.acquire_all("a", "xy").code == "lock_released", "that is another hold"
 
 
 def test_a_retry_keeps_the_outcome_no_longer(run: Runner) -> None:

@@ -1,6 +1,6 @@
 """lock.blockers: everybody who holds a lock and everybody who waits for it, and nobody else."""
 
-from tests.lua.runner import SESSION_MS, Runner, now_ms, waiter_of
+from tests.lua.runner import SESSION_MS, Runner, detail, now_ms, waiter_of
 
 
 def owners(seen: list[tuple[object, ...]], at: int) -> list[object]:
@@ -42,6 +42,35 @@ def test_readers_that_ended_and_waiters_of_ended_sessions_are_not_shown(run: Run
     seen = run.blockers()
     assert owners(seen.holders, 0) == [b"living"]
     assert owners(seen.waiters, 2) == [b"w"]
+
+
+def test_a_semaphore_is_shown_with_its_limit_and_everybodys_permits(run: Runner) -> None:
+    for owner, permits in (("a", 2), ("b", 1)):
+        run.granted(owner, "semaphore", detail=detail(limit=3, permits=permits))
+    run.waiting("c", "semaphore", detail=detail(limit=3, permits=3))
+    run.waiting("w")
+    run.pass_time(SESSION_MS - 1_000)
+    seen = run.blockers()
+    assert seen.limit == 3
+    assert {(one[0], one[3], one[4]) for one in seen.holders} == {(b"a", b"semaphore", 2), (b"b", b"semaphore", 1)}
+    assert [one[2:] for one in seen.waiters] == [(b"c", b"semaphore", 3), (b"w", b"exclusive", 1)]
+    run.withdraw("c")
+    assert run.blockers().limit == 3, "as long as it is held so"
+
+
+def test_a_semaphore_that_is_only_waited_for_is_shown_with_its_limit(run: Runner) -> None:
+    run.granted("a")
+    run.waiting("c", "semaphore", detail=detail(limit=3, permits=2))
+    assert run.blockers().limit == 3
+    run.withdraw("c")
+    assert run.blockers().limit == 0
+
+
+def test_a_hold_with_more_to_it_is_shown_as_any_other(run: Runner) -> None:
+    token = run.granted("a", detail=detail(reentrant=True, metadata='{"job":1}'))
+    run.waiting("b")
+    ((owner, shown, *_),) = run.blockers().holders
+    assert (owner, int(shown)) == (b"a", token)
 
 
 def test_a_free_lock_shows_nobody(run: Runner) -> None:

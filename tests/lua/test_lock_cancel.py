@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lua.runner import HANDED, SESSION, SESSION_MS, Runner, heard, waiter_of
+from tests.lua.runner import HANDED, SESSION, SESSION_MS, Runner, detail, heard, waiter_of
 
 NOTHING = (-1, 0)
 
@@ -143,6 +143,22 @@ def test_a_repeat_ends_nothing_else(run: Runner) -> None:
     before = run.snapshot()
     assert run.cancel("b", "a", token, place=place) == NOTHING
     assert run.snapshot() == before
+
+
+def test_with_the_last_that_waits_for_a_semaphore_its_limit_goes(run: Runner) -> None:
+    token = run.granted("a")
+    run.waiting("b", "semaphore", detail=detail(limit=3))
+    run.waiting("c")
+    run.cancel("b", "a", token)
+    assert run.blockers().limit == 0
+
+
+def test_a_holder_of_permits_keeps_waiting_who_wants_more(run: Runner) -> None:
+    token = run.granted("a", "semaphore", detail=detail(limit=2, permits=2))
+    run.waiting("b", "semaphore", detail=detail(limit=2))
+    run.waiting("c", "semaphore", detail=detail(limit=2))
+    assert run.cancel("b", "a", token)[0] >= 0
+    assert run.line() == ["c"]
 
 
 def test_in_a_quarantine_a_wait_is_ended_and_nothing_granted(run: Runner) -> None:

@@ -85,7 +85,9 @@ class SeveralMachine(World):
                 return False
             elif request is None:
                 line.pop(0)
-                token = self.run.holders(resource)[head.owner]
+                shown = self.run.holders(resource)
+                assert head.owner in shown, "it is its turn"
+                token = shown[head.owner]
                 self.note_token(token)
                 self.holds[resource][head.owner] = (token, self.now)
                 self.granted[resource, head.owner] = (token, head.session)
@@ -146,7 +148,7 @@ class SeveralMachine(World):
             if self.lines[resource]:
                 self.hand_on(resource)
             if self.lines[resource] or not self.may_hold(resource, owner):
-                assert (reply.code, reply.fields[-1]) == ("lock_held", number)
+                assert (reply.code, reply.fields[0]) == ("lock_held", number)
                 return
         self.grant_all(owner, reply, ttl)
 

@@ -109,7 +109,7 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[14:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000"]
+    assert words[14:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", ""]
 
 
 def test_several_locks_have_their_keys_one_lock_after_the_other_and_a_token_each() -> None:
