@@ -49,12 +49,15 @@ class Party:
         self._connections = [Connection(port) for port in ports]
         self._draw = draw
 
-    async def acquire(self, *resources: str, mode: str = "exclusive", ttl_ms: int = 60_000) -> Asked:
-        """One lock, or several at once. Granted or not: see `reply`."""
+    async def acquire(
+        self, *resources: str, mode: str = "exclusive", ttl_ms: int = 60_000, permits: int = 1, limit: int = 0
+    ) -> Asked:
+        """One lock, or several at once, or permits of one with a limit. Granted or not: see `reply`."""
         asked = Asked(resources, mode, monotonic())
         self.asked.append(asked)
         what = {"resource": resources[0]} if len(resources) == 1 else {"resources": list(resources)}
-        body = {**what, "owner": self.owner, "mode": mode, "ttl_ms": ttl_ms, "timeout": PATIENCE_S}
+        how = {"limit": limit, "permits": permits} if limit else {"mode": mode}
+        body = {**what, **how, "owner": self.owner, "ttl_ms": ttl_ms, "timeout": PATIENCE_S}
         asked.reply = (await self._post("/lock/acquire", body)).body
         asked.answered_at = monotonic()
         if asked.reply["granted"]:
