@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from service.keys import Keys
+from service.lock.deadlock import told
+from service.lock.deadlock.told import Telling, Told
 from tests.deadlock import planted, schedule
 from tests.deadlock.judge import Found
 from tests.support import NodeProcess, RedisServer, cluster, redis_server, wait_until
@@ -280,3 +282,21 @@ def test_a_victim_whose_message_was_lost_hears_of_it_when_its_node_attends(trio:
         wait_until(lambda: figure(node, "simpul_subscription_up") == 1, "the subscription")  # noqa: B023
     release(one, "deaf-2", "b")
     assert first.result()["granted"]
+
+
+def test_what_no_node_would_tell_is_refused_and_nothing_is_noted(trio: Trio) -> None:
+    _, nodes = trio
+    leader = leader_of(nodes)
+    other = next(node for node in nodes if node is not leader)
+    body = told.encode(Telling("stranger", "life", 1, 1, (Told(b"w", b"ghost", ("r",)),), ()))
+    term = leader.get("/raft/state").json["term"]
+    for node, sent, status, code in (
+        (leader, b"nonsense", 400, "raft_message_invalid"),
+        (leader, told.encode(Telling("stranger", "life", term + 1, 1, (), ())), 503, "not_committed"),
+        (other, body, 503, "not_committed"),
+    ):
+        answer = node.post(told.PATH, sent)
+        assert (answer.status, answer.json["code"]) == (status, code)
+    assert all(wait["owner"] != "ghost" for wait in leader.get("/locks/waits").json["waits"])
+    wrong = leader.post("/locks/waits", {})
+    assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
