@@ -5,6 +5,7 @@ from tests.lua import test_lock_release_all as release
 from tests.lua import test_lock_renew_all as renew
 from tests.lua import test_lock_wait_all as wait
 from tests.lua import test_lock_withdraw_all as withdraw
+from tests.lua import test_several_beside_others as beside
 from tests.lua.mutant import Mutant
 
 _TURNS = (
@@ -242,6 +243,20 @@ _ENDING = (
         "if lost then",
         "if false then",
         renew.test_a_stranger_or_an_old_token_renews_none,
+    ),
+    Mutant(
+        "several renewed past the longest time of one",
+        "lock/renew_all",
+        "if exceeded_ms then",
+        "if false then",
+        beside.test_one_that_was_held_as_long_as_it_may_be_keeps_all_from_being_renewed,
+    ),
+    Mutant(
+        "rest of what several are lost by a renewal",
+        "lock/renew_all",
+        "write_hold(lock, readers, reader_holds, owner, own)",
+        "own.more = nil; write_hold(lock, readers, reader_holds, owner, own)",
+        beside.test_what_is_more_than_plain_is_told_of_each_that_is_renewed_and_kept,
     ),
     Mutant(
         "shorter lease of several not marked",
