@@ -34,6 +34,28 @@
 --- @include lib/fence
 --- @include lib/first_outcome
 --- @include lib/counter
+--- @include lib/keep_grant
+
+-- The common case comes before the functions of the others, for in a script even a function unused costs time.
+do
+  local owner, ttl_ms = ARGV[4], ARGV[6]
+  local is_common = not first_outcome and not counter_is_lost and ARGV[5] == "exclusive"
+  for at = 7, is_common and #KEYS or 0, 5 do
+    is_common = is_common and redis.call("EXISTS", KEYS[at], KEYS[at + 3]) == 0
+  end
+  if is_common then
+    local token = redis.call("INCRBY", KEYS[3], (#KEYS - 6) / 5) - (#KEYS - 6) / 5
+    local reply = { OK, 0 }
+    for at = 7, #KEYS, 5 do
+      token = token + 1
+      redis.call("SET", KEYS[at], string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
+      reply[#reply + 1] = token
+    end
+    keep_grant(reply, ARGV[7])
+    return reply
+  end
+end
+
 --- @include lib/own_hold
 --- @include lib/refuse
 --- @include lib/may_grant

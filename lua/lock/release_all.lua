@@ -30,6 +30,25 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
+
+-- The common case comes before the functions of the others, for in a script even a function unused costs time.
+do
+  local reply, is_common = { OK, 0 }, ARGV[2] == ""
+  for at = 7, is_common and #KEYS or 0, 5 do
+    local wanted = ARGV[4 + #reply]
+    local token, owner = string.match(redis.call("GET", KEYS[at]) or "", "^x(%d+) %d+ 0 (.*)$")
+    is_common = is_common and owner == ARGV[4] and (wanted == "" or wanted == token)
+    is_common = is_common and redis.call("EXISTS", KEYS[at + 3]) == 0
+    reply[#reply + 1] = OK
+  end
+  if is_common then
+    for at = 7, #KEYS, 5 do
+      redis.call("DEL", KEYS[at])
+    end
+    return reply
+  end
+end
+
 --- @include lib/counter
 --- @include lib/own_hold
 --- @include lib/end_hold

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 from service.clock import steady_s
 from service.error_registry import LockHoldExceeded, LockLost, LockNotHeld, RequestIdReused, TokenStale
@@ -33,6 +33,7 @@ _RENEWALS: dict[bytes, Renewal] = {
 }
 _ENDINGS: dict[bytes, Ending] = {_OK: "released", b"lock_not_held": "lock_not_held", b"token_stale": "token_stale"}
 
+Value = TypeVar("Value")
 RenewOne = Callable[[RenewRequest], Awaitable[Renewed]]
 
 
@@ -58,7 +59,7 @@ class Together:
             check_tokens(request.resources, request.tokens)
         owner = encode_name("owner", request.owner)
         identity = RequestIdentity("lock.release_all", request, request.request_id)
-        ends = await asyncio.gather(*(self._release(group, owner, request, identity) for group in groups))
+        ends = await _all([self._release(group, owner, request, identity) for group in groups])
         found = {resource: outcome for end in ends for resource, outcome in end.items()}
         outcomes = {resource: found[resource] for resource in request.resources}
         for resource, outcome in outcomes.items():
@@ -107,7 +108,7 @@ class Together:
             self._parts.delegation.check()
         else:
             await self._cover(request.ttl_ms)
-        kept = await asyncio.gather(*(self._renew(group, owner, request, identity) for group in groups))
+        kept = await _all([self._renew(group, owner, request, identity) for group in groups])
         found = {resource: one for group in kept for resource, one in group.items()}
         outcomes = {resource: found[resource].outcome for resource in request.resources}
         about: dict[str, Any] = {"owner": request.owner, "outcomes": outcomes}
@@ -183,3 +184,8 @@ class Together:
                 is_repeat=_REPEATED in marks,
                 rest=lease.rest,
             )
+
+
+async def _all(groups: list[Coroutine[Any, Any, Value]]) -> list[Value]:
+    """At once; the common case of one group without a task of its own."""
+    return [await groups[0]] if len(groups) == 1 else await asyncio.gather(*groups)

@@ -186,11 +186,35 @@ _ACQUIRING = (
         acquire.test_in_quarantine_none_is_granted,
     ),
     Mutant(
+        "one token for several at once",
+        "lock/acquire_all",
+        '"INCRBY", KEYS[3], (#KEYS - 6) / 5)',
+        '"INCRBY", KEYS[3], 1)',
+        acquire.test_their_tokens_are_above_and_below_those_of_single_grants,
+        ("exclusive",),
+    ),
+    Mutant(
+        "several overwrite a holder",
+        "lock/acquire_all",
+        "is_common and redis.call",
+        "redis.call",
+        acquire.test_when_one_is_held_none_is_granted_and_its_holder_is_named,
+        ("x",),
+    ),
+    Mutant(
+        "several pass a line at a free lock",
+        "lock/acquire_all",
+        '"EXISTS", KEYS[at], KEYS[at + 3])',
+        '"EXISTS", KEYS[at])',
+        wait.test_nobody_passes_it_not_even_another_for_several,
+    ),
+    Mutant(
         "one token for several",
         "lib/take_all",
         '"INCRBY", tokens, locks)',
         '"INCRBY", tokens, 1)',
         acquire.test_their_tokens_are_above_and_below_those_of_single_grants,
+        ("shared",),
     ),
     Mutant(
         "ended grant of several repeated",
@@ -209,6 +233,20 @@ _ACQUIRING = (
 )
 
 _ENDING = (
+    Mutant(
+        "whatever several hold released at once",
+        "lock/release_all",
+        '(wanted == "" or wanted == token)',
+        "true",
+        release.test_the_first_with_an_old_token_stays_held,
+    ),
+    Mutant(
+        "several released without a look at the line",
+        "lock/release_all",
+        'redis.call("EXISTS", KEYS[at + 3]) == 0',
+        "true",
+        release.test_each_goes_to_the_next_in_its_line,
+    ),
     Mutant(
         "token of several not compared on release",
         "lock/release_all",
