@@ -26,6 +26,7 @@ class Partition:
         "granted",
         "inflight",
         "lock",
+        "lock_events",
         "messages",
         "number",
         "outcome",
@@ -51,6 +52,7 @@ class Partition:
         self.duty = prefix + b"duty"
         self.sessions = prefix + b"sessions"
         self.granted = prefix + b"granted"
+        self.lock_events = prefix + b"lock_events"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
         self.readers = prefix + b"readers:"

@@ -10,6 +10,7 @@
 --   6 reader_holds: token and lease of each shared hold, a hash
 --   7 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 --   8 waiters: those who wait, in order, a sorted set
+--   9 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -34,13 +35,14 @@
 do
   local lock, owner, ttl_ms = KEYS[4], ARGV[4], ARGV[6]
   local is_special = first_outcome or counter_is_lost or ARGV[5] ~= "exclusive"
-  if not is_special and redis.call("EXISTS", lock, KEYS[8]) == 0 then
+  if not is_special and redis.call("EXISTS", lock, KEYS[8], KEYS[9]) == 0 then
     local token = redis.call("INCR", KEYS[3])
     redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
     return keep_outcome({ OK, token, tonumber(ttl_ms) })
   end
 end
 
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/holders
 --- @include lib/may_grant
@@ -88,10 +90,12 @@ if redis.call("EXISTS", KEYS[8]) == 1 then
 end
 
 local token = redis.call("INCR", KEYS[3])
+local numeral = string.format("%.0f", token)
 if mode == "exclusive" then
   redis.call("UNLINK", readers, reader_holds)
-  redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
+  redis.call("SET", lock, "x" .. numeral .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
 else
-  hold_shared(lock, readers, reader_holds, owner, string.format("%.0f", token), ttl_ms, now_ms)
+  hold_shared(lock, readers, reader_holds, owner, numeral, ttl_ms, now_ms)
 end
+record(KEYS[9], "granted", lock, owner, numeral, mode, "ttl_ms", ttl_ms)
 return keep_outcome({ OK, token, tonumber(ttl_ms) })

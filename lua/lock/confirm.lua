@@ -9,6 +9,7 @@
 --   6 waiters: those who wait, in order, a sorted set
 --   7 waiter_info: what is known of each that waits, a hash (see lib/waiter)
 --   8 granted: grants not confirmed yet, a hash (see lib/granted)
+--   9 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -26,6 +27,7 @@
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/once
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/last_reader
 --- @include lib/held_until
@@ -56,6 +58,7 @@ else
   redis.call("ZADD", readers, now_ms + ttl_ms, owner)
   end_with_last_reader(lock, readers, reader_holds)
 end
+record(KEYS[9], "granted", lock, owner, token, is_exclusive and "exclusive" or "shared", "ttl_ms", ttl_ms)
 if redis.call("EXISTS", KEYS[6]) == 1 then
   tell_if_sooner(lock, waiter_info, ARGV[8], held_until(lock, readers, redis_now_ms()))
 end

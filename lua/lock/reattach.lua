@@ -8,6 +8,7 @@
 --   4 readers: owners of shared holds by end of lease, a sorted set
 --   5 reader_holds: token and lease of each shared hold, a hash
 --   6 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -24,6 +25,7 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/quarantine
 --- @include lib/shared_hold
@@ -67,6 +69,7 @@ if hold and not is_exclusive then
 end
 for _, later in ipairs(rivals) do
   if tonumber(later) > tonumber(token) then
+    record(KEYS[7], "lost", lock, owner, token, mode)
     return { LOCK_LOST }
   end
 end
@@ -80,4 +83,5 @@ else
   end
   hold_shared(lock, readers, reader_holds, owner, token, ttl_ms, now_ms)
 end
+record(KEYS[7], "reattached", lock, owner, token, mode, "ttl_ms", ttl_ms)
 return keep_outcome({ OK, tonumber(ttl_ms), mode })

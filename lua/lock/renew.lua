@@ -7,6 +7,7 @@
 --   4 readers: owners of shared holds by end of lease, a sorted set
 --   5 reader_holds: token and lease of each shared hold, a hash
 --   6 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -60,4 +61,9 @@ elseif ttl_ms == held_ttl_ms then
 else
   redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
 end
+if ttl_ms == held_ttl_ms then
+  return keep_outcome(reply)
+end
+--- @include lib/event
+record(KEYS[7], "renewed", lock, owner, token, reply[3], "ttl_ms", ttl_ms)
 return keep_outcome(reply)

@@ -70,7 +70,16 @@ class Attempt:
         reply = await parts.scripts.call(
             ACQUIRE,
             of,
-            (self._outcome, of.tokens, place.lock, place.readers, place.reader_holds, of.quarantine, place.waiters),
+            (
+                self._outcome,
+                of.tokens,
+                place.lock,
+                place.readers,
+                place.reader_holds,
+                of.quarantine,
+                place.waiters,
+                of.lock_events,
+            ),
             (self._fingerprint, parts.keep_ms, self._owner, request.mode, request.ttl_ms),
         )
         if reply[0] == _OK and not await self._can_be_answered(reply, generation, sent_at):
@@ -184,7 +193,7 @@ class Attempt:
         reply = await parts.scripts.call(
             CONFIRM,
             of,
-            (self._outcome, *hold_keys, waiters, info, granted),
+            (self._outcome, *hold_keys, waiters, info, granted, of.lock_events),
             (
                 self._fingerprint,
                 parts.keep_ms,
@@ -243,7 +252,7 @@ class Attempt:
         scripts, of = self._parts.scripts, self.place.partition
         while True:
             generation = scripts.generation
-            keys = (of.outcome, *self.place.hold_keys, of.quarantine)
+            keys = (of.outcome, *self.place.hold_keys, of.quarantine, of.lock_events)
             reply = await scripts.call(RENEW, of, keys, (b"", 0, self._owner, token, b""))
             if reply[0] != _OK or scripts.generation == generation:
                 return bool(reply[0] == _OK)
@@ -264,7 +273,7 @@ class Attempt:
 
     async def _give_back(self, token: int) -> None:
         parts, of = self._parts, self.place.partition
-        keys = (of.outcome, *self.place.line_keys)
+        keys = (of.outcome, *self.place.line_keys, of.lock_events)
         reply = await parts.scripts.call(RELEASE, of, keys, (b"", 0, self._owner, token, parts.keys.wake_channel))
         if reply[0] == _OK:
             parts.leases.released(self.place.lock, self._owner)

@@ -78,7 +78,7 @@ class Locks:
         reply = await self._scripts.call(
             RELEASE,
             place.partition,
-            (place.partition.outcome + identity.key_suffix, *place.line_keys),
+            (place.partition.outcome + identity.key_suffix, *place.line_keys, place.partition.lock_events),
             (identity.fingerprint, self._keep_ms, owner, request.token or b"", self._keys.wake_channel),
         )
         code = reply[0]
@@ -107,7 +107,7 @@ class Locks:
         partition = place.partition
         owner = encode_name("owner", request.owner)
         identity = RequestIdentity("lock.renew", request, request.request_id)
-        keys = (partition.outcome + identity.key_suffix, *place.hold_keys, partition.quarantine)
+        keys = (partition.outcome + identity.key_suffix, *place.hold_keys, partition.quarantine, partition.lock_events)
         once = (identity.fingerprint, self._keep_ms, owner, request.token)
         marks = set()
         while True:

@@ -141,6 +141,7 @@ class Runner:
             "waiter_info": one.waiter_info + suffix,
             "sessions": one.sessions,
             "granted": one.granted,
+            "lock_events": one.lock_events,
             "messages": one.messages + suffix,
             "ready": one.ready + suffix,
             "delayed": one.delayed + suffix,
