@@ -365,6 +365,24 @@ class LockWaitersFull(SimpulError):
         super().__init__(limit=limit, where=where, **shown)
 
 
+class WatchersFull(SimpulError):
+    """Too many clients watch."""
+
+    code = "watchers_full"
+    status = 503
+    title = "Too many clients watch"
+    detail_template = (
+        '{limit} streams of events are open on this node already.'
+    )
+    action = (
+        'Watch through another node, or try again after Retry-After. One stream can watch several locks.'
+    )
+    retry = "later"
+
+    def __init__(self, *, limit: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, **shown)
+
+
 class NodeStopping(SimpulError):
     """This node is stopping."""
 
@@ -1016,6 +1034,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LeaseNotCovered.code: LeaseNotCovered,
     TokenStale.code: TokenStale,
     LockWaitersFull.code: LockWaitersFull,
+    WatchersFull.code: WatchersFull,
     NodeStopping.code: NodeStopping,
     AlreadyAcked.code: AlreadyAcked,
     ReceiptExpired.code: ReceiptExpired,

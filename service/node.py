@@ -28,6 +28,7 @@ from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
 from service.lock.waiting import EVERY, Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
@@ -65,6 +66,7 @@ def assemble(config: Config) -> Context:
     def heard_again() -> None:
         near.turn_on()
         waiting.attend_now()
+        watching.read_now()
 
     subscriber = Subscriber(
         primaries.heard_at,
@@ -76,8 +78,20 @@ def assemble(config: Config) -> Context:
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
     duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
 
+    locks = Locks(
+        scripts,
+        keys,
+        waiting,
+        delegation=authority.delegation,
+        leases=authority.leases,
+        witnesses=authority.witnesses,
+        outcome_keep_ms=keep_ms,
+    )
+    watching = Watching(scripts, keys, subscriber, locks)
+
     def heard_wake(key: bytes) -> None:
         waiting.heard_wake(key)
+        watching.heard_wake(key)
         if key.startswith(EVERY):
             duties.look()
 
@@ -86,6 +100,7 @@ def assemble(config: Config) -> Context:
     subscriber.hear(keys.invalidate_channel, caches.heard)
     fence.on_generation(near.clear)
     fence.on_generation(waiting.begin_anew)
+    fence.on_generation(watching.begin_anew)
     return Context(
         config=config,
         authority=authority,
@@ -94,16 +109,9 @@ def assemble(config: Config) -> Context:
         subscriber=subscriber,
         scripts=scripts,
         waiting=waiting,
+        watching=watching,
         near=near,
-        locks=Locks(
-            scripts,
-            keys,
-            waiting,
-            delegation=authority.delegation,
-            leases=authority.leases,
-            witnesses=authority.witnesses,
-            outcome_keep_ms=keep_ms,
-        ),
+        locks=locks,
         queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
         caches=caches,
     )
@@ -125,6 +133,7 @@ def application(context: Context) -> Application:
             yield
         finally:
             await background.stop(lag)
+            await context.watching.stop()
             await context.waiting.stop()
             await context.duties.stop()
             await context.authority.stop()
@@ -163,6 +172,7 @@ class _Server(uvicorn.Server):
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
         self._context.waiting.close()
+        self._context.watching.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")
 

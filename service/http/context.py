@@ -11,6 +11,7 @@ from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
 from service.lock.waiting import Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -36,6 +37,7 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    watching: Watching
     near: NearCache
     locks: Locks
     queues: Queues

@@ -131,7 +131,7 @@ def _post(operation: Operation) -> dict[str, Any]:
 
 
 def _get(page: Page) -> dict[str, Any]:
-    touches_redis = page.path.startswith(("/lock/", "/queue/"))
+    touches_redis = page.path.startswith(("/lock/", "/queue/", "/events"))
     errors = (*page.errors, *(_STORE_ERRORS if touches_redis else ()))
     ok: dict[str, Any]
     if isinstance(page.reply, str):
@@ -144,15 +144,16 @@ def _get(page: Page) -> dict[str, Any]:
         "tags": [page.path.split("/")[1].removesuffix(".json")],
         "responses": _responses(ok, errors),
     }
-    if page.choice is not None:
-        name, accepted = page.choice
-        schema = {"enum": list(accepted), "default": accepted[0]}
-        described["parameters"] = [{"name": name, "in": "query", "required": False, "schema": schema}]
+    parameters: list[dict[str, Any]] = [
+        {"name": one.name, "in": "query", "required": False, "description": one.about, "schema": one.schema}
+        for one in page.parameters
+    ]
     if "{" in page.path:
         name = page.path.split("{")[1].rstrip("}")
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        ]
+        schema = {"type": "string", "minLength": 1}
+        parameters.insert(0, {"name": name, "in": "path", "required": True, "schema": schema})
+    if parameters:
+        described["parameters"] = parameters
     return described
 
 

@@ -45,6 +45,19 @@ REATTACH = declare(
     keys="fence outcome lock readers reader_holds quarantine lock_events",
     args="fence fingerprint keep_ms owner token mode ttl_ms",
 )
+RECORD = declare("lock.record", keys="fence lock_events", args="fence keep_ms")
+EVENTS = declare("lock.events", keys="fence lock_events", args="fence after most")
+HISTORY = declare("lock.history", keys="fence lock lock_events", args="fence before most")
+NOTE_END = declare(
+    "lock.note_end",
+    keys="fence quarantine lock readers reader_holds lock_events",
+    args="fence owner token mode after",
+)
+FORCE_RELEASE = declare(
+    "lock.force_release",
+    keys=f"fence quarantine {_LINE} lock_events",
+    args="fence wake_channel reason owner+ token+",
+)
 INSPECT = declare("lock.inspect", keys="fence lock readers reader_holds waiters waiter_info", args="fence")
 
 _HOLDERS_AT = 3
