@@ -71,6 +71,8 @@ class Keys:
 
     def __init__(self, cluster: str) -> None:
         self.partitions = tuple(Partition(cluster, number) for number in range(PARTITIONS))
+        self.pattern = f"simpul:{cluster}:{{p??}}:[lw]*:".encode()
+        """For SCAN: keys of locks, of those that wait for them, and a few others; the beginning of a name follows."""
         self.wake_channel = f"simpul:{cluster}:wake".encode()
         self.invalidate_channel = f"simpul:{cluster}:invalidate".encode()
 

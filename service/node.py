@@ -27,6 +27,8 @@ from service.http.metrics import registry
 from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
 from service.lock.watching import Watching
 from service.queue import Queues
@@ -85,6 +87,7 @@ def assemble(config: Config) -> Context:
         delegation=authority.delegation,
         leases=authority.leases,
         witnesses=authority.witnesses,
+        forced=authority.forced,
         outcome_keep_ms=keep_ms,
     )
     watching = Watching(scripts, keys, subscriber, locks)
@@ -112,6 +115,16 @@ def assemble(config: Config) -> Context:
         watching=watching,
         near=near,
         locks=locks,
+        listing=Listing(primaries, keys, locks),
+        forcing=Forcing(
+            scripts,
+            keys,
+            waiting,
+            locks,
+            decisions=member.decisions,
+            forced=authority.forced,
+            leases=authority.leases,
+        ),
         queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
         caches=caches,
     )

@@ -1,5 +1,6 @@
 """A client of GET /events: reads server-sent events in a thread, and waits for those that a test expects."""
 
+import contextlib
 import http.client
 import json
 import queue
@@ -95,10 +96,8 @@ def watching(url: str, last_id: str = "", **query: Any) -> Iterator[Stream]:
         yield stream
     finally:
         # The reader holds the response's lock while it waits for more: only the socket can be told from here.
-        try:
+        with contextlib.suppress(OSError):  # the node may have closed it
             sock.shutdown(2)
-        except OSError:
-            pass  # the node has closed it
         reader.join(DEADLINE_S)
         response.close()
         connection.close()

@@ -10,6 +10,8 @@ from service.decisions.member import Member
 from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import Waiting
 from service.lock.watching import Watching
 from service.queue import Queues
@@ -40,6 +42,8 @@ class Context:
     watching: Watching
     near: NearCache
     locks: Locks
+    listing: Listing
+    forcing: Forcing
     queues: Queues
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)

@@ -131,7 +131,7 @@ def _post(operation: Operation) -> dict[str, Any]:
 
 
 def _get(page: Page) -> dict[str, Any]:
-    touches_redis = page.path.startswith(("/lock/", "/queue/", "/events"))
+    touches_redis = page.path.startswith(("/lock/", "/locks", "/queue/", "/events"))
     errors = (*page.errors, *(_STORE_ERRORS if touches_redis else ()))
     ok: dict[str, Any]
     if isinstance(page.reply, str):

@@ -36,10 +36,13 @@ from service.http.cluster import ClusterState
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.problem import problem
-from service.http.query import Parameter, Query, choice
+from service.http.query import Parameter, Query, choice, integer, text
 from service.http.scripts import ScriptSetPage, ScriptsPage
-from service.lock import LockState
+from service.limits import LOCK_HISTORY_MAX, LOCK_LIST_DEFAULT, LOCK_LIST_MAX, NAME_BYTES_MAX
+from service.lock import LockList, LockState
 from service.queue import TopicState
+
+CURSOR_CHARS_MAX = 32 * 1024
 
 
 class Health(msgspec.Struct):
@@ -82,7 +85,16 @@ class Page(NamedTuple):
 
 
 async def _lock(context: Context, request: Request) -> LockState:
-    return await context.locks.inspect(name_in_path(request, "/lock/"))
+    name, most = name_in_path(request, "/lock/"), Query(request, _LOCK_PARAMETERS).integer("history")
+    state = await context.locks.inspect(name)
+    if most:
+        state.history = await context.locks.history(name, most)
+    return state
+
+
+async def _locks(context: Context, request: Request) -> LockList:
+    query = Query(request, _LIST_PARAMETERS)
+    return await context.listing.page(query.text("prefix"), query.integer("limit"), query.text("cursor"))
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
@@ -126,10 +138,33 @@ async def _explain(_: Context, request: Request) -> Explanation:
     return Explanation(error.code, error.status, error.title, error.detail_template, error.action, error.retry)
 
 
+_LOCK_PARAMETERS = (
+    integer("history", "How many of its latest events to show; 0: none.", least=0, most=LOCK_HISTORY_MAX, default=0),
+)
+_LIST_PARAMETERS = (
+    text("prefix", "Only locks whose names begin so.", NAME_BYTES_MAX),
+    integer("limit", "Locks in a page, at most.", least=1, most=LOCK_LIST_MAX, default=LOCK_LIST_DEFAULT),
+    text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX),
+)
 _CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
 
 PAGES = (
-    Page("/lock/{resource}", "Who holds a resource now.", LockState, _lock, (FieldInvalid, PathNotUnicode)),
+    Page(
+        "/lock/{resource}",
+        "Who holds a resource now, who waits for it, and what happened to it.",
+        LockState,
+        _lock,
+        (FieldInvalid, FieldUnknown, PathNotUnicode),
+        _LOCK_PARAMETERS,
+    ),
+    Page(
+        "/locks",
+        "The locks that are held or waited for, page by page.",
+        LockList,
+        _locks,
+        (FieldInvalid, FieldUnknown),
+        _LIST_PARAMETERS,
+    ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page(
         "/events",

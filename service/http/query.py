@@ -1,4 +1,4 @@
-"""Query parameters of the GET endpoints: declared once, checked as the fields of a request are, and described in the API."""
+"""Query parameters of GET endpoints: declared once, checked as fields of a request are, and described in the API."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

@@ -3,7 +3,10 @@
 from service.lock.locks import Locks
 from service.lock.wire import (
     AcquireRequest,
+    ForceReleased,
+    ForceReleaseRequest,
     Granted,
+    LockList,
     LockState,
     Released,
     ReleaseRequest,
@@ -13,7 +16,10 @@ from service.lock.wire import (
 
 __all__ = [
     "AcquireRequest",
+    "ForceReleaseRequest",
+    "ForceReleased",
     "Granted",
+    "LockList",
     "LockState",
     "Locks",
     "ReleaseRequest",

@@ -158,3 +158,11 @@ def _inferred_end(hold: Hold, event: LockEvent) -> LockEvent:
         at_ms=event.at_ms,
         inferred=True,
     )
+
+
+def with_inferred(latest_first: list[LockEvent]) -> list[LockEvent]:
+    """Events of one lock, with the ends that they prove where those stand."""
+    holds, told = Holds(), []
+    for event in reversed(latest_first):
+        told += [*holds.follow(b"", event), event]
+    return told[::-1]

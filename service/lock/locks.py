@@ -5,16 +5,20 @@ from typing import Any
 
 from service.clock import steady_s
 from service.decisions.node.delegation import Delegation
+from service.decisions.node.forced import ForcedReleases
 from service.decisions.node.leases import Leases
 from service.decisions.node.witnesses import Witnesses
 from service.error_registry import LockLost, LockNotHeld, RequestIdReused, TokenStale
+from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.lock.attempt import Attempt, Parts
-from service.lock.calls import INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
+from service.lock.calls import HISTORY, INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
+from service.lock.events import LockEvent, read_entry, with_inferred
 from service.lock.waiting import Waiting
 from service.lock.wire import (
     AcquireRequest,
     Granted,
+    History,
     LockState,
     Released,
     ReleaseRequest,
@@ -26,6 +30,7 @@ from service.names import RequestIdentity, encode_name
 from service.store.scripts import Scripts
 
 _RENEWED_FIELDS = 3
+HISTORY_CALLS_MAX = 8
 _REPEATED, _SHORTENED = 1, 2
 _WAITED_FOR = (b"lock_held", b"lock_quarantine")
 
@@ -43,6 +48,7 @@ class Locks:
         delegation: Delegation,
         leases: Leases,
         witnesses: Witnesses,
+        forced: ForcedReleases,
         outcome_keep_ms: int,
     ) -> None:
         self._scripts = scripts
@@ -51,6 +57,7 @@ class Locks:
         self._delegation = delegation
         self._leases = leases
         self._witnesses = witnesses
+        self._forced = forced
         self._keep_ms = outcome_keep_ms
         self._parts = Parts(scripts, keys, waiting, delegation, leases, outcome_keep_ms)
 
@@ -90,7 +97,8 @@ class Locks:
         if code == b"token_stale":
             raise TokenStale(owner=request.owner, resource=request.resource, token=request.token)
         if code == b"lock_not_held":
-            raise LockNotHeld(owner=request.owner, resource=request.resource)
+            not_held = LockNotHeld(owner=request.owner, resource=request.resource)
+            raise self._with_reason(not_held, request.resource, request.owner, request.token)
         raise RequestIdReused(request_id=request.request_id)
 
     async def renew(self, request: RenewRequest) -> Renewed:
@@ -119,7 +127,8 @@ class Locks:
             if self._scripts.generation == generation or reply[0] != b"ok":
                 break
         if reply[0] == b"lock_lost":
-            raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
+            lost = LockLost(owner=request.owner, resource=request.resource, token=request.token)
+            raise self._with_reason(lost, request.resource, request.owner, request.token)
         if reply[0] != b"ok":
             raise RequestIdReused(request_id=request.request_id)
         ttl_ms, mode = reply[1:_RENEWED_FIELDS]
@@ -141,6 +150,13 @@ class Locks:
             is_repeat=_REPEATED in marks,
         )
         return Renewed(ttl_ms=ttl_ms, token=request.token)
+
+    def _with_reason(self, error: SimpulError, resource: str, owner: str, token: int | None) -> SimpulError:
+        """Say so if an operator ended the hold."""
+        reason = self._forced.reason(resource, owner, token)
+        if reason is not None:
+            error.fields["reason"] = reason
+        return error
 
     async def _renew_or_reattach(
         self, request: RenewRequest, partition: Partition, keys: tuple[bytes, ...], once: tuple[Any, ...]
@@ -176,6 +192,22 @@ class Locks:
                 for position, (owner, mode) in enumerate(zip(waiters[::2], waiters[1::2], strict=True), 1)
             ],
         )
+
+    async def history(self, resource: str, most: int) -> History:
+        """The latest events of a lock, of at most 2 * LOCK_EVENTS_MAX of all locks in its partition."""
+        place = Place(self._keys, resource)
+        of = place.partition
+        found: list[LockEvent] = []
+        before: bytes = b""
+        for _ in range(HISTORY_CALLS_MAX):
+            _, before, since, *entries = await self._scripts.call(
+                HISTORY, of, (place.lock, of.lock_events), (before, most - len(found))
+            )
+            found += [entry.event for entry in (read_entry(one, of.lock) for one in entries) if entry.event]
+            if not before or len(found) >= most:
+                break
+        since_ms = int(since.partition(b"-")[0]) if since else None
+        return History(with_inferred(found), more=bool(before), recorded_since_ms=since_ms)
 
 
 async def _wait(attempt: Attempt, refused: list[Any]) -> Granted:
