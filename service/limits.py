@@ -48,7 +48,6 @@ WATCHERS_PER_NODE_MAX = 1_000
 """Streams of events that one node serves at a time."""
 WATCHED_LOCKS_MAX = 32
 """Locks, or prefixes, in one stream of events."""
-FORCE_REASON_CHARS_MAX = 256
 
 VISIBILITY_MS_MIN = 50
 VISIBILITY_MS_MAX = 12 * 60 * 60 * 1000

@@ -21,6 +21,7 @@ from service.decisions.member import Member
 from service.decisions.node.fence import Fence
 from service.duties import Round
 from service.duties.quarantine import LiftQuarantine
+from service.duties.recording import RecordEvents
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -78,7 +79,9 @@ def assemble(config: Config) -> Context:
         on_down=near.turn_off,
     )
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
-    duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
+    duties = Round(
+        config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine)]
+    )
 
     locks = Locks(
         scripts,

@@ -5,9 +5,12 @@
 -- Fields of an entry: event, lock (its key), owner, token, mode, then those that the event has beside them.
 local events_max = 1024
 local function record(events, event, key, who, number, kind, ...)
-  if redis.call("EXISTS", events) == 1 then
-    local fields = { "event", event, "lock", key, "owner", who, "token", number, "mode", kind, ... }
-    redis.call("XADD", events, "MAXLEN", "~", events_max, "*", unpack(fields))
-    redis.call("PUBLISH", events, event)
+  if redis.call("EXISTS", events) == 0 then
+    return
   end
+  redis.call(
+    "XADD", events, "MAXLEN", "~", events_max, "*",
+    "event", event, "lock", key, "owner", who, "token", number, "mode", kind, ...
+  )
+  redis.call("PUBLISH", events, event)
 end

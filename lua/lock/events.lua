@@ -19,4 +19,8 @@ local most = math.min(tonumber(ARGV[3]), 256)
 if after ~= "" and #redis.call("XRANGE", lock_events, after, after) == 0 then
   return { OK, 1 }
 end
-return { OK, 0, unpack(redis.call("XRANGE", lock_events, after == "" and "-" or "(" .. after, "+", "COUNT", most)) }
+local out = { OK, 0 }
+for at, entry in ipairs(redis.call("XRANGE", lock_events, after == "" and "-" or "(" .. after, "+", "COUNT", most)) do
+  out[at + 2] = entry
+end
+return out

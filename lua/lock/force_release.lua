@@ -32,7 +32,8 @@
 --- @include lib/held_until
 --- @include lib/tell_if_sooner
 --- @include lib/hand_over
-local wake_channel, reason, holds_max = ARGV[2], ARGV[3], 100
+local wake_channel, reason = ARGV[2], ARGV[3]
+local holds_max = 100
 local begins_in_ms = grants_begin_in_ms(tokens, KEYS[2])
 local ended, grants, more = 0, 0, 0
 for at = 4, math.min(#ARGV, 2 + 2 * holds_max), 2 do

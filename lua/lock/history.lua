@@ -14,8 +14,8 @@
 -- Complexity: O(1)
 -- Retry: read-only
 --- @include lib/fence
-local lock, lock_events, before, most = KEYS[2], KEYS[3], ARGV[2], tonumber(ARGV[3])
-local looked_at_max = 256
+local lock, lock_events, before = KEYS[2], KEYS[3], ARGV[2]
+local most, looked_at_max = tonumber(ARGV[3]), 256
 local oldest = redis.call("XRANGE", lock_events, "-", "+", "COUNT", 1)[1]
 local found = redis.call("XREVRANGE", lock_events, before == "" and "+" or "(" .. before, "-", "COUNT", looked_at_max)
 local out = { OK, "", oldest and oldest[1] or "" }

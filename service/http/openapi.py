@@ -30,7 +30,7 @@ from service.error_registry import (
 )
 from service.errors import SimpulError
 from service.http.operation import Operation
-from service.http.pages import Page
+from service.http.pages import EVENT_STREAM, Page
 from service.limits import BODY_BYTES_MAX
 
 _REF = "#/components/schemas/{name}"
@@ -65,6 +65,17 @@ _PROBLEM: dict[str, Any] = {
         "retry": {"enum": ["no", "later", "same-id"]},
     },
     "required": ["type", "title", "status", "code", "detail", "action", "retry"],
+}
+
+_SERVER_SENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One server-sent event.",
+    "properties": {
+        "id": {"type": "string", "description": "What Last-Event-ID goes on from."},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON: a LockEvent, a LockState after state, a reason after gap."},
+    },
+    "required": ["event", "data"],
 }
 
 _IDEMPOTENCY_KEY = {
@@ -103,7 +114,9 @@ def _components(request_types: list[type[msgspec.Struct]], reply_types: list[typ
     for kind in reply_types:
         # Defaults of a reply are constants of its shape: always sent, unless the type omits them.
         if not kind.__struct_config__.omit_defaults:
-            replies[kind.__name__]["required"] = list(replies[kind.__name__]["properties"])
+            fields = msgspec.structs.fields(kind)
+            always = [one.encode_name for one in fields if one.default is not msgspec.UNSET]
+            replies[kind.__name__]["required"] = always
     return {**requests, **replies}
 
 
@@ -134,7 +147,9 @@ def _get(page: Page) -> dict[str, Any]:
     touches_redis = page.path.startswith(("/lock/", "/locks", "/queue/", "/events"))
     errors = (*page.errors, *(_STORE_ERRORS if touches_redis else ()))
     ok: dict[str, Any]
-    if isinstance(page.reply, str):
+    if page.reply == EVENT_STREAM:
+        ok = {EVENT_STREAM: {"schema": _SERVER_SENT}}
+    elif isinstance(page.reply, str):
         ok = {page.reply: {"schema": {"type": "string" if page.reply.startswith("text") else "object"}}}
     else:
         ok = {"application/json": {"schema": _one_of((page.reply,))}}

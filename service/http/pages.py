@@ -40,9 +40,10 @@ from service.http.query import Parameter, Query, choice, integer, text
 from service.http.scripts import ScriptSetPage, ScriptsPage
 from service.limits import LOCK_HISTORY_MAX, LOCK_LIST_DEFAULT, LOCK_LIST_MAX, NAME_BYTES_MAX
 from service.lock import LockList, LockState
+from service.lock.listing import CURSOR_CHARS_MAX
 from service.queue import TopicState
 
-CURSOR_CHARS_MAX = 32 * 1024
+EVENT_STREAM = "text/event-stream"
 
 
 class Health(msgspec.Struct):
@@ -144,7 +145,7 @@ _LOCK_PARAMETERS = (
 _LIST_PARAMETERS = (
     text("prefix", "Only locks whose names begin so.", NAME_BYTES_MAX),
     integer("limit", "Locks in a page, at most.", least=1, most=LOCK_LIST_MAX, default=LOCK_LIST_DEFAULT),
-    text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX),
+    text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX, "^[A-Za-z0-9_-]*$"),
 )
 _CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
 
@@ -169,7 +170,7 @@ PAGES = (
     Page(
         "/events",
         "What happens to locks, as it happens.",
-        "text/event-stream",
+        EVENT_STREAM,
         None,
         (FieldInvalid, FieldMissing, FieldUnknown, WatchersFull, NodeStopping),
         events.PARAMETERS,

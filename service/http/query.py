@@ -20,8 +20,10 @@ def integer(name: str, about: str, *, least: int, most: int, default: int) -> Pa
     return Parameter(name, about, {"type": "integer", "minimum": least, "maximum": most, "default": default})
 
 
-def text(name: str, about: str, bytes_max: int) -> Parameter:
-    return Parameter(name, about, {"type": "string", "maxLength": bytes_max})
+def text(name: str, about: str, bytes_max: int, pattern: str = "") -> Parameter:
+    """`pattern` is for those who read the API; the endpoint itself says what else is wrong with a text."""
+    schema = {"type": "string", "maxLength": bytes_max}
+    return Parameter(name, about, {**schema, "pattern": pattern} if pattern else schema)
 
 
 def texts(name: str, about: str, bytes_max: int, most: int) -> Parameter:

@@ -3,6 +3,7 @@
 from service.lock.locks import Locks
 from service.lock.wire import (
     AcquireRequest,
+    Ended,
     ForceReleased,
     ForceReleaseRequest,
     Granted,
@@ -16,6 +17,7 @@ from service.lock.wire import (
 
 __all__ = [
     "AcquireRequest",
+    "Ended",
     "ForceReleaseRequest",
     "ForceReleased",
     "Granted",

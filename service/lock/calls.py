@@ -45,7 +45,7 @@ REATTACH = declare(
     keys="fence outcome lock readers reader_holds quarantine lock_events",
     args="fence fingerprint keep_ms owner token mode ttl_ms",
 )
-RECORD = declare("lock.record", keys="fence lock_events", args="fence keep_ms")
+RECORD = declare("lock.record", keys="fence lock_events", args="fence record_ms")
 EVENTS = declare("lock.events", keys="fence lock_events", args="fence after most")
 HISTORY = declare("lock.history", keys="fence lock lock_events", args="fence before most")
 NOTE_END = declare(

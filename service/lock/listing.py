@@ -26,11 +26,13 @@ from service.store.scripts import typed_error
 KEYS_LOOKED_AT_MAX = 5_000
 """For one page, give or take a call of SCAN."""
 SCAN_COUNT_MIN = 16
+CURSOR_CHARS_MAX = 4_096
+"""Of a cursor. SCAN may give a few names beyond what a page has room for, and these go into the cursor."""
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True):
     """Where a page ends: at which primary, in which run of it, and where in its SCAN, None after the last. `found` are
-    names that SCAN gave beyond what the page had room for, a handful at the most."""
+    names that SCAN gave beyond what the page had room for."""
 
     address: str
     run_id: str
@@ -75,11 +77,14 @@ class Listing:
             scan, found = await self._scan(link, at.scan, begins, count)
             names += [name for name in found if name not in names]
             at = msgspec.structs.replace(at, scan=scan) if scan else _behind(link, links)
-        here, later = names[:limit], tuple(names[limit:])
-        is_last = at.scan is None and not later
-        told = await asyncio.gather(*map(self._told, here))
-        go_on = None if is_last else msgspec.structs.replace(at, found=later).encode()
-        return LockList([one for one in told if one is not None], go_on)
+        shown = min(limit, len(names))
+        go_on = msgspec.structs.replace(at, found=tuple(names[shown:])).encode()
+        while len(go_on) > CURSOR_CHARS_MAX:
+            shown += 1  # several of the longest names: better a longer page than a cursor that no URL can hold
+            go_on = msgspec.structs.replace(at, found=tuple(names[shown:])).encode()
+        told = await asyncio.gather(*map(self._told, names[:shown]))
+        is_last = at.scan is None and shown == len(names)
+        return LockList([one for one in told if one is not None], None if is_last else go_on)
 
     async def _scan(self, link: Link, scan: int, begins: bytes, count: int) -> tuple[int, list[bytes]]:
         """Where to go on, 0 at the end, and the names of locks, each once."""

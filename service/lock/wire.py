@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.limits import (
     INTEGER_MAX,
@@ -140,5 +140,5 @@ class LockState(msgspec.Struct):
     more: bool
     waiter_count: int = 0
     waiters: list[Waiter] = []
-    history: History | None = None
+    history: History | UnsetType = UNSET
     """Where it was asked for."""

@@ -327,8 +327,8 @@ class Runner:
         items = [{"owner": owner, "token": token} for owner, token in holds]
         return self.call("lock.force_release", resource, reason=reason, items=items)
 
-    def record(self, keep_ms: int = KEEP_MS) -> Reply:
-        return self.call("lock.record", "", keep_ms=keep_ms)
+    def record(self, record_ms: int = KEEP_MS) -> Reply:
+        return self.call("lock.record", "", record_ms=record_ms)
 
     def events(self, after: str = "", most: int = 256) -> list[Event]:
         """What is recorded after an entry, which must still be there."""

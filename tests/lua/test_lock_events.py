@@ -1,9 +1,8 @@
-"""What is recorded of locks, for how long, and who is told: lib/event, lock.record, lock.events, lock.history and
-lock.note_end."""
+"""What is recorded of locks, who is told, and reading on in it: lib/event and lock.events."""
 
 import pytest
 
-from tests.lua.runner import GENERATION, HANDED, KEEP_MS, Event, Runner, heard
+from tests.lua.runner import Event, Runner, heard
 
 MODES = ("exclusive", "shared")
 
@@ -22,18 +21,6 @@ def test_nothing_is_recorded_that_nobody_asked_for(run: Runner, mode: str) -> No
     token = run.granted("a", mode)
     run.renew("a", token, 1_000)
     run.release("a")
-    assert "lock_events" not in run.kinds()
-
-
-def test_recording_goes_on_for_as_long_as_it_was_asked_for_last(run: Runner) -> None:
-    assert run.record(10_000).fields == [1]
-    assert run.record(60_000).fields == [0]
-    assert run.record(20_000).fields == [0]
-    run.pass_time(59_000)
-    run.granted("a")
-    assert [one.event for one in run.events()] == ["recording", "granted"]
-    run.pass_time(1_001)
-    run.granted("b", resource="other")
     assert "lock_events" not in run.kinds()
 
 
@@ -148,161 +135,3 @@ def test_reading_after_an_entry_that_is_gone_is_a_gap(run: Runner) -> None:
     run.record()
     assert run.call("lock.events", "", after="5-0", most=10).fields == [1]
     assert run.call("lock.events", "", after=last_id(run), most=10).fields == [0]
-
-
-# History
-
-
-def test_the_history_of_a_lock_is_its_own_latest_first(run: Runner) -> None:
-    assert run.call("lock.history", "res", before="", most=10).fields == [b"", b""]
-    run.record()
-    first = run.granted("a")
-    run.granted("x", resource="other")
-    run.release("a")
-    second = run.granted("b")
-    go_on, found = run.history()
-    assert [(one.event, one.token) for one in found] == [("granted", second), ("released", first), ("granted", first)]
-    assert go_on == ""
-    go_on, found = run.history(most=2)
-    assert [one.event for one in found] == ["granted", "released"]
-    assert [one.event for one in run.history(before=go_on)[1]] == ["granted"]
-    since = run.call("lock.history", "res", before="", most=10).fields[1]
-    assert since.decode() == run.events()[0].id
-
-
-def test_a_history_looks_at_256_entries_in_one_call(run: Runner) -> None:
-    run.record()
-    run.granted("a")
-    for _ in range(200):
-        run.granted("b", resource="other")
-        run.release("b", resource="other")
-    go_on, found = run.history()
-    assert found == []
-    go_on, found = run.history(before=go_on)
-    assert [one.event for one in found] == ["granted"]
-    assert go_on == ""
-
-
-# The end of a hold that nobody ended
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_the_end_of_a_lease_is_noted_once(run: Runner, mode: str) -> None:
-    run.record()
-    token = run.granted("a", mode, ttl_ms=1_000)
-    seen = last_id(run)
-    run.pass_time(1_001)
-    for _ in range(2):
-        assert run.note_end("a", token, seen, mode=mode) == 0
-    assert run.events(seen) == [Event(last_id(run), "expired", "res", "a", token, mode)]
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_hold_that_runs_is_left_alone(run: Runner, mode: str) -> None:
-    run.record()
-    token = run.granted("a", mode, ttl_ms=5_000)
-    before = run.events()
-    run.renew("a", token)
-    assert 0 < run.note_end("a", token, before[-1].id, mode=mode) <= 5_000
-    assert run.events() == before
-    assert run.holders() == {"a": token}
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_an_end_that_is_recorded_already_is_not_noted(run: Runner, mode: str) -> None:
-    run.record()
-    token = run.granted("a", mode)
-    seen = last_id(run)
-    run.release("a")
-    before = run.events()
-    assert run.note_end("a", token, seen, mode=mode) == 0
-    assert run.events() == before
-
-
-def test_what_happens_to_other_locks_does_not_keep_an_end_from_being_noted(run: Runner) -> None:
-    run.record()
-    token = run.granted("a", ttl_ms=1_000)
-    seen = last_id(run)
-    run.granted("b", resource="other")
-    run.pass_time(1_001)
-    run.note_end("a", token, seen)
-    assert [one.event for one in run.events(seen)] == ["granted", "expired"]
-
-
-def test_who_is_far_behind_reads_on_before_it_notes_anything(run: Runner) -> None:
-    run.record()
-    token = run.granted("a", ttl_ms=1_000)
-    seen = last_id(run)
-    for _ in range(128):
-        run.granted("b", resource="other")
-        run.release("b", resource="other")
-    run.release("a")
-    run.pass_time(1_001)
-    assert run.note_end("a", token, seen) == 0
-    assert run.events()[-1].event == "released"
-
-
-def test_a_hold_of_an_older_generation_is_lost_once_its_quarantine_is_over(run: Runner) -> None:
-    token = run.granted("a")
-    run.lose_everything(quarantine_ms=10_000)
-    run.record()
-    seen = last_id(run)
-    assert 9_000 < run.note_end("a", token, seen) <= 10_000
-    run.pass_time(10_001)
-    assert run.note_end("a", token, seen) == 0
-    assert [(one.event, one.token) for one in run.events(seen)] == [("lost", token)]
-    assert token >> 36 == GENERATION
-
-
-def test_an_end_is_noted_only_where_events_are_recorded(run: Runner) -> None:
-    token = run.granted("a", ttl_ms=1_000)
-    run.pass_time(1_001)
-    assert run.note_end("a", token, "0-0") == 0
-    assert run.kinds() == set()
-
-
-# Force-release
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_forced_release_is_recorded_with_its_reason(run: Runner, mode: str) -> None:
-    run.record(KEEP_MS)
-    token = run.granted("a", mode)
-    assert run.force_release(("a", token), reason="host is gone").fields == [1, 0]
-    assert run.events()[-1][1:] == ("released", "res", "a", token, mode, {"reason": "host is gone"})
-    assert run.holders() == {}
-
-
-def test_only_the_holds_that_are_named_end(run: Runner) -> None:
-    tokens = {owner: run.granted(owner, "shared") for owner in "abc"}
-    assert run.force_release(("a", tokens["a"]), ("b", tokens["b"] + 1), ("x", tokens["c"])).fields == [1, 0]
-    assert run.holders() == {owner: tokens[owner] for owner in "bc"}
-
-
-def test_a_forced_release_hands_over_and_a_repeat_does_nothing(run: Runner) -> None:
-    token = run.granted("a")
-    run.waiting("b")
-    with heard(run, HANDED) as handed:
-        assert run.force_release(("a", token)).fields == [1, 0]
-    assert len(handed) == 1
-    assert list(run.holders()) == ["b"]
-    before = run.snapshot()
-    assert run.force_release(("a", token)).fields == [0, 0]
-    assert run.snapshot() == before
-    assert run.release("a", token).code == "lock_not_held"
-    assert run.renew("a", token).code == "lock_lost"
-
-
-def test_a_forced_release_hands_nothing_over_in_a_quarantine(run: Runner) -> None:
-    token = run.granted("a")
-    run.waiting("b")
-    run.install(run.generation + 1, quarantine_ms=10_000)
-    assert run.force_release(("a", token)).fields == [1, 0]
-    assert run.holders() == {}
-    assert run.line() == ["b"]
-
-
-def test_a_hundred_holds_end_in_one_call(run: Runner) -> None:
-    holds = [(f"r{number}", run.granted(f"r{number}", "shared")) for number in range(101)]
-    assert run.force_release(*holds).fields == [100, 0]
-    assert run.holders() == dict(holds[100:])

@@ -177,6 +177,13 @@ CLUSTER_SETTINGS = {
         600_000,
         "A node that the leader has not heard for this long loses its partitions' duties to the others.",
     ),
+    "lock_history": ClusterSetting(
+        0,
+        0,
+        1,
+        "1: what happens to locks is recorded always, for GET /lock/NAME?history=. Grants and releases then cost more. "
+        "0: only where somebody watches, and for 10 minutes after.",
+    ),
 }
 
 
