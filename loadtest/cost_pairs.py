@@ -89,6 +89,8 @@ _ARGUMENTS: dict[str, Any] = {
     "generation": "",
     "value": PAYLOAD,
     "if_version": "",
+    "detail": "",
+    "all": "",
 }
 
 

@@ -293,6 +293,42 @@ class LockHoldersFull(SimpulError):
         super().__init__(resource=resource, limit=limit, **shown)
 
 
+class LimitMismatch(SimpulError):
+    """The semaphore has another limit."""
+
+    code = "limit_mismatch"
+    status = 409
+    title = "The semaphore has another limit"
+    detail_template = (
+        '{resource} is held or waited for as a semaphore with a limit of {limit}.'
+    )
+    action = (
+        'Ask with that limit. It can be another one once nobody holds the lock or waits for it.'
+    )
+    retry = "no"
+
+    def __init__(self, *, resource: Any, limit: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, limit=limit, **shown)
+
+
+class LockHoldExceeded(SimpulError):
+    """The lock was held for as long as it may be."""
+
+    code = "lock_hold_exceeded"
+    status = 409
+    title = "The lock was held for as long as it may be"
+    detail_template = (
+        '{owner} may hold {resource} for {left_ms} ms yet, and no lease is that short: max_hold_ms of its acquire has passed.'
+    )
+    action = (
+        'Finish, and acquire again to continue.'
+    )
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, left_ms: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, left_ms=left_ms, **shown)
+
+
 class LockQuarantine(SimpulError):
     """No lock is granted yet after a loss of data."""
 
@@ -1048,6 +1084,8 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LockLost.code: LockLost,
     LockReleased.code: LockReleased,
     LockHoldersFull.code: LockHoldersFull,
+    LimitMismatch.code: LimitMismatch,
+    LockHoldExceeded.code: LockHoldExceeded,
     LockQuarantine.code: LockQuarantine,
     NoDelegation.code: NoDelegation,
     LeaseNotCovered.code: LeaseNotCovered,

@@ -30,6 +30,12 @@ LOCK_HOLDERS_MAX = 10_000
 """Shared holders of one resource at one time."""
 LOCK_HOLDERS_SHOWN_MAX = 100
 """Holders listed in one reply; `more` says that there are others."""
+LOCK_LIMIT_MAX = 10_000
+"""Permits of one semaphore."""
+LOCK_METADATA_BYTES_MAX = 1024
+"""`metadata` of one hold, as the JSON bytes that were sent: each refusal shows up to a hundred of them."""
+LOCK_HOLD_MS_MAX = 30 * 24 * 60 * 60 * 1000
+"""How long one hold can be limited to in all, renewals included."""
 LOCK_WAITERS_MAX = 10_000
 """Requests that wait for one resource at one time."""
 LOCK_WAITERS_SHOWN_MAX = 100

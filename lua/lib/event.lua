@@ -4,7 +4,7 @@
 -- Whoever listens hears on the channel named as the stream that there is more to read.
 -- Fields of an entry: event, lock (its key), owner, token, mode, then those that the event has beside them.
 local events_max = 1024
-local function record(events, event, key, who, number, kind, ...)
+local function record_event(events, event, key, who, number, kind, ...)
   if redis.call("EXISTS", events) == 0 then
     return
   end

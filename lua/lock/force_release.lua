@@ -35,23 +35,23 @@
 local wake_channel, reason = ARGV[2], ARGV[3]
 local holds_max = 100
 local begins_in_ms = grants_begin_in_ms(tokens, KEYS[2])
-local ended, grants, more = 0, 0, 0
+local ended, grants, more, sooner_at = 0, 0, 0, nil
 for at = 4, math.min(#ARGV, 2 + 2 * holds_max), 2 do
   local owner, token = ARGV[at], ARGV[at + 1]
-  local held, _, is_exclusive, read_at = own_hold(lock, readers, reader_holds, owner)
-  if held == token then
-    end_hold(lock, readers, reader_holds, owner, is_exclusive, read_at)
-    record(KEYS[11], "released", lock, owner, token, is_exclusive and "exclusive" or "shared", "reason", reason)
+  local own = own_hold(lock, readers, reader_holds, owner)
+  if own and own.token == token then
+    end_hold(lock, readers, reader_holds, owner, own)
+    record_event(KEYS[11], "released", lock, owner, token, own.mode, "reason", reason)
     ended = ended + 1
   end
 end
 if ended > 0 and redis.call("EXISTS", waiters) == 1 then
   local now_ms = redis_now_ms()
   if begins_in_ms == 0 then
-    grants, more = hand_over(now_ms, wake_channel)
+    grants, more, sooner_at = hand_over(now_ms, wake_channel)
   end
   if grants == 0 then
-    tell_if_sooner(lock, waiter_info, wake_channel, held_until(lock, readers, now_ms))
+    tell_if_sooner(lock, waiter_info, wake_channel, sooner_at or held_until(lock, readers, now_ms))
   end
 end
 return { OK, ended, more }

@@ -23,9 +23,9 @@
 --- @include lib/own_hold
 --- @include lib/quarantine
 local lock, readers, owner, token = KEYS[3], KEYS[4], ARGV[2], ARGV[3]
-local held, _, is_exclusive, read_at = own_hold(lock, readers, KEYS[5], owner)
-if held == token then
-  return { OK, math.max(1, is_exclusive and redis.call("PTTL", lock) or ends_of_reader(readers, owner) - read_at) }
+local own = own_hold(lock, readers, KEYS[5], owner)
+if own and own.token == token then
+  return { OK, math.max(1, own.ends_at and own.ends_at - own.now_ms or redis.call("PTTL", lock)) }
 end
 local is_old = tonumber(token) < string.match(ARGV[1], "^%d+") * 68719476736
 local left_ms = is_old and quarantine_left(KEYS[2]) or 0
@@ -40,6 +40,6 @@ for _, entry in ipairs(later) do
   end
 end
 if #later < 256 then
-  record(KEYS[6], is_old and "lost" or "expired", lock, owner, token, ARGV[4])
+  record_event(KEYS[6], is_old and "lost" or "expired", lock, owner, token, ARGV[4])
 end
 return { OK, 0 }

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from service.cache import Caches, NearCache
+from service.cache import Caches, Keeper, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
@@ -41,6 +41,7 @@ class Context:
     waiting: Waiting
     watching: Watching
     near: NearCache
+    keeper: Keeper
     locks: Locks
     listing: Listing
     forcing: Forcing

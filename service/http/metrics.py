@@ -28,6 +28,12 @@ class NodeCollector(Collector):
             "loop",
             {"main": traffic.loop_lag},
         )
+        yield _histograms(
+            "simpul_near_cache_lag_seconds",
+            "From the answer to one of this node's writes (one of 16) to hearing its publication.",
+            "channel",
+            {"invalidate": context.near.lag},
+        )
         answers = CounterMetricFamily(
             "simpul_answers", "Answers by endpoint and status.", labels=["endpoint", "status"]
         )
@@ -76,6 +82,16 @@ class NodeCollector(Collector):
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),
             ("simpul_near_cache_invalidations", "Publications heard.", near.invalidations),
+            ("simpul_near_cache_lapsed", "Reads whose copy had to be compared with Redis first.", near.lapsed),
+            ("simpul_near_cache_unchanged", "Copies that Redis found to be the latest: no value sent.", near.unchanged),
+            ("simpul_near_cache_gaps", "Losses of publications noticed.", near.hearing.gaps),
+            ("simpul_near_cache_repeats", "Publications heard twice.", near.hearing.repeats),
+            ("simpul_near_cache_rollbacks", "Times Redis had counted less than before.", near.hearing.rollbacks),
+            (
+                "simpul_near_cache_comparisons",
+                "Times a partition's copies were compared.",
+                self._context.keeper.repairs,
+            ),
         ):
             yield CounterMetricFamily(name, about, value=value)
 

@@ -112,11 +112,11 @@ def _components(request_types: list[type[msgspec.Struct]], reply_types: list[typ
     _, requests = msgspec.json.schema_components(request_types, ref_template=_REF)
     _, replies = msgspec.json.schema_components(reply_types, ref_template=_REF)
     for kind in reply_types:
-        # Defaults of a reply are constants of its shape: always sent, unless the type omits them.
+        # Defaults of a reply are constants of its shape: always sent, unless the type omits them or says "unset".
         if not kind.__struct_config__.omit_defaults:
-            fields = msgspec.structs.fields(kind)
-            always = [one.encode_name for one in fields if one.default is not msgspec.UNSET]
-            replies[kind.__name__]["required"] = always
+            unset = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
+            shape = replies[kind.__name__]
+            shape["required"] = [name for name in shape["properties"] if name not in unset]
     return {**requests, **replies}
 
 

@@ -132,9 +132,9 @@ class Subscriber:
         line = await dial(server.url, client_name=self._client_name, timeout_s=self._timeout_s)
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         ear = _Ear(self._handlers, lost)
-        transport = line.transport
         self._address, self._end = server.address, ear.end
         try:
+            transport = line.let_go()
             transport.set_protocol(ear)
             subscribed_to = {*self._handlers}
             parts: Any = (b"SUBSCRIBE", *subscribed_to)
@@ -150,7 +150,6 @@ class Subscriber:
             if self.is_up:
                 self.is_up = False
                 self._on_down()
-            transport.abort()
             line.close()
 
     async def _until_lost(self, transport: asyncio.Transport, ear: _Ear, lost: "asyncio.Future[str]") -> str:

@@ -36,6 +36,8 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
+    "cache.read": lambda run: run.read("k", "none"),
+    "cache.compare": lambda run: run.compare(k=1),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),

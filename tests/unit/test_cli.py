@@ -32,7 +32,9 @@ WORDS = {
     "queue.extend": "topic=t receipt=1.1.1700000000000.m1",
     "queue.inspect": "topic=t",
     "cache.put": "key=k value=1",
+    "cache.compare": "key=k known=1",
     "cache.get": "key=k",
+    "cache.read": "key=k",
     "cache.invalidate": "key=k",
     "fence.install": "partition=3 cluster_id=c1",
     "fence.check": "partition=3 cluster_id=c1",
@@ -106,7 +108,7 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[15:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000"]
+    assert words[15:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", ""]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:
@@ -132,7 +134,7 @@ def test_any_name_survives_the_shell(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.get"),
+        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.compare"),
         ("lock.acquire owner=alice", "resource is missing"),
         ("lock.acquire resource=r1", "owner is missing"),
         ("lock.acquire resource=r1 owner=a ttl=5", "'ttl=5' is not understood"),
