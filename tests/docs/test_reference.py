@@ -180,6 +180,7 @@ def _known_words() -> Iterator[str]:
     yield from CLUSTER_SETTINGS
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
+    yield from (parameter.name for one in GET_PAGES for parameter in one.parameters)
     _, components = msgspec.json.schema_components(kinds)
     for about in components.values():
         yield from about.get("properties", ())
