@@ -10,7 +10,10 @@ from service.decisions.member import Member
 from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -36,9 +39,12 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    watching: Watching
     near: NearCache
     keeper: Keeper
     locks: Locks
+    listing: Listing
+    forcing: Forcing
     queues: Queues
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)

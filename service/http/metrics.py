@@ -65,15 +65,19 @@ class NodeCollector(Collector):
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
+            ("simpul_event_watchers", "Streams of events open on this node.", context.watching.watchers),
+            ("simpul_event_partitions", "Partitions whose events this node reads.", context.watching.mirrored),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):
             yield GaugeMetricFamily(name, about, value=value)
 
     def _counters(self) -> Iterator[Metric]:
-        near = self._context.near
+        near, watching = self._context.near, self._context.watching
         for name, about, value in (
             ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
+            ("simpul_events_sent", "Events written to streams.", watching.sent),
+            ("simpul_event_gaps", "Times a stream said that something may be missing.", watching.gaps),
             ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from service.clock import steady_s
 from service.error_registry import LockHoldExceeded, LockLost, LockNotHeld, RequestIdReused, TokenStale
+from service.errors import SimpulError
 from service.lock.calls import RELEASE_ALL, RENEW_ALL
 from service.lock.grouping import Group, check_tokens, grouped
 from service.lock.parts import Parts
@@ -34,6 +35,8 @@ _RENEWALS: dict[bytes, Renewal] = {
 _ENDINGS: dict[bytes, Ending] = {_OK: "released", b"lock_not_held": "lock_not_held", b"token_stale": "token_stale"}
 
 Value = TypeVar("Value")
+WithReason = Callable[[SimpulError, str, str, int | None], SimpulError]
+"""Say so if an operator ended the hold of this resource, owner and token."""
 RenewOne = Callable[[RenewRequest], Awaitable[Renewed]]
 
 
@@ -46,8 +49,9 @@ class _Kept(NamedTuple):
 
 
 class Together:
-    def __init__(self, parts: Parts, renew_one: RenewOne) -> None:
+    def __init__(self, parts: Parts, renew_one: RenewOne, with_reason: WithReason) -> None:
         self._parts = parts
+        self._with_reason = with_reason
         self._renew_one = renew_one
 
     # Release
@@ -64,7 +68,8 @@ class Together:
         outcomes = {resource: found[resource] for resource in request.resources}
         for resource, outcome in outcomes.items():
             if outcome == "lock_not_held":
-                raise LockNotHeld(owner=request.owner, resource=resource, outcomes=outcomes)
+                not_held = LockNotHeld(owner=request.owner, resource=resource, outcomes=outcomes)
+                raise self._with_reason(not_held, resource, request.owner, (request.tokens or {}).get(resource))
             if outcome == "token_stale":
                 token = (request.tokens or {})[resource]
                 raise TokenStale(owner=request.owner, resource=resource, token=token, outcomes=outcomes)
@@ -114,7 +119,10 @@ class Together:
         about: dict[str, Any] = {"owner": request.owner, "outcomes": outcomes}
         for resource, outcome in outcomes.items():
             if outcome == "lock_lost":
-                raise LockLost(resource=resource, token=request.tokens[resource], **about)
+                token = request.tokens[resource]
+                raise self._with_reason(
+                    LockLost(resource=resource, token=token, **about), resource, request.owner, token
+                )
         for resource, outcome in outcomes.items():
             if outcome == "lock_hold_exceeded":
                 raise LockHoldExceeded(resource=resource, left_ms=found[resource].ttl_ms, **about)

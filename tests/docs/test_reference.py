@@ -187,6 +187,7 @@ def _known_words() -> Iterator[str]:
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
     kinds += [operation.variant.request for operation in OPERATIONS if operation.variant]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
+    yield from (parameter.name for one in GET_PAGES for parameter in one.parameters)
     _, components = msgspec.json.schema_components(kinds)
     for about in components.values():
         yield from about.get("properties", ())

@@ -188,7 +188,7 @@ _ACQUIRING = (
     Mutant(
         "one token for several at once",
         "lock/acquire_all",
-        '"INCRBY", KEYS[3], (#KEYS - 6) / 5)',
+        '"INCRBY", KEYS[3], (#KEYS - 7) / 5)',
         '"INCRBY", KEYS[3], 1)',
         acquire.test_their_tokens_are_above_and_below_those_of_single_grants,
         ("exclusive",),
@@ -204,8 +204,8 @@ _ACQUIRING = (
     Mutant(
         "several pass a line at a free lock",
         "lock/acquire_all",
-        '"EXISTS", KEYS[at], KEYS[at + 3])',
-        '"EXISTS", KEYS[at])',
+        '"EXISTS", KEYS[at], KEYS[at + 3], KEYS[7])',
+        '"EXISTS", KEYS[at], KEYS[7])',
         wait.test_nobody_passes_it_not_even_another_for_several,
     ),
     Mutant(
@@ -219,8 +219,8 @@ _ACQUIRING = (
     Mutant(
         "ended grant of several repeated",
         "lib/granted_all",
-        "~= token then",
-        '== "" then',
+        "if not own or own.token ~= token then",
+        "if false then",
         acquire.test_a_retry_gets_the_same_tokens_while_all_are_held,
     ),
     Mutant(
@@ -243,7 +243,7 @@ _ENDING = (
     Mutant(
         "several released without a look at the line",
         "lock/release_all",
-        'redis.call("EXISTS", KEYS[at + 3]) == 0',
+        'redis.call("EXISTS", KEYS[at + 3], KEYS[7]) == 0',
         "true",
         release.test_each_goes_to_the_next_in_its_line,
     ),
@@ -295,6 +295,22 @@ _ENDING = (
         "write_hold(lock, readers, reader_holds, owner, own)",
         "own.more = nil; write_hold(lock, readers, reader_holds, owner, own)",
         beside.test_what_is_more_than_plain_is_told_of_each_that_is_renewed_and_kept,
+    ),
+    Mutant(
+        "grants of several not recorded",
+        "lib/take_all",
+        'record_event(lock_events, "granted", lock, owner, token, mode, "ttl_ms", ttl_ms)',
+        "",
+        beside.test_what_happens_to_each_of_several_is_recorded,
+        ("shared",),
+    ),
+    Mutant(
+        "grants of several not recorded at once",
+        "lock/acquire_all",
+        "KEYS[at + 3], KEYS[7])",
+        "KEYS[at + 3])",
+        beside.test_what_happens_to_each_of_several_is_recorded,
+        ("exclusive",),
     ),
     Mutant(
         "shorter lease of several not marked",

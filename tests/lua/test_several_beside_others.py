@@ -56,6 +56,29 @@ def test_one_that_was_held_as_long_as_it_may_be_keeps_all_from_being_renewed(run
 
 
 @pytest.mark.parametrize("mode", ["exclusive", "shared"])
+def test_what_happens_to_each_of_several_is_recorded(run: Runner, mode: str) -> None:
+    run.record()
+    tokens = run.granted_all("a", "xy", mode)
+    run.renew_all("a", "xy", *tokens)
+    run.renew_all("a", "xy", *tokens, ttl_ms=9_000)
+    run.release_all("a", "xy")
+    again = [int(token) for token in run.wait_all("b", "xy", mode).fields[1:]]
+    run.withdraw_all("b", "xy")
+    told = [(one.event, one.lock, one.owner, one.token) for one in run.events()[1:]]
+    assert told == [
+        (event, lock, owner, token)
+        for event, owner, of in (
+            ("granted", "a", tokens),
+            ("renewed", "a", tokens),
+            ("released", "a", tokens),
+            ("granted", "b", again),
+            ("released", "b", again),
+        )
+        for lock, token in zip("xy", of, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("mode", ["exclusive", "shared"])
 def test_holds_and_lines_of_layout_1_are_served(run: Runner, mode: str) -> None:
     """Written byte for byte as scripts of layout 1 did, waiters' mark in the hold included."""
     token = run.granted("seed", resource="z")
