@@ -228,7 +228,7 @@ class LockNotHeld(SimpulError):
     status = 409
     title = "The lock is not held by this owner"
     detail_template = (
-        '{owner} does not hold {resource}: it never did, released it, or its lease ended.'
+        '{owner} does not hold {resource}: it never did, released it, its lease ended, or an operator ended it.'
     )
     action = (
         'Stop the work that the lock protected if it is still running; acquire again to continue.'
@@ -239,6 +239,24 @@ class LockNotHeld(SimpulError):
         super().__init__(owner=owner, resource=resource, **shown)
 
 
+class NoSuchHold(SimpulError):
+    """No such hold."""
+
+    code = "no_such_hold"
+    status = 409
+    title = "No such hold"
+    detail_template = (
+        '{resource} is not held by {named}.'
+    )
+    action = (
+        'Look who holds it (GET /lock/NAME) and name that hold, or leave owner and token out.'
+    )
+    retry = "no"
+
+    def __init__(self, *, resource: Any, named: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, named=named, **shown)
+
+
 class LockLost(SimpulError):
     """The lock is no longer held."""
 
@@ -246,7 +264,7 @@ class LockLost(SimpulError):
     status = 409
     title = "The lock is no longer held"
     detail_template = (
-        '{owner} no longer holds {resource} with token {token}: its lease ended, or Redis lost it and no node can vouch for it.'
+        '{owner} no longer holds {resource} with token {token}: its lease ended, an operator ended it, or Redis lost it and no node can vouch for it.'
     )
     action = (
         'Stop the protected work now, then acquire again. Renew at a third of ttl_ms.'
@@ -417,6 +435,24 @@ class LockWaitersFull(SimpulError):
 
     def __init__(self, *, limit: Any, where: Any, **shown: Any) -> None:
         super().__init__(limit=limit, where=where, **shown)
+
+
+class WatchersFull(SimpulError):
+    """Too many clients watch."""
+
+    code = "watchers_full"
+    status = 503
+    title = "Too many clients watch"
+    detail_template = (
+        '{limit} streams of events are open on this node already.'
+    )
+    action = (
+        'Watch through another node, or try again after Retry-After. One stream can watch several locks.'
+    )
+    retry = "later"
+
+    def __init__(self, *, limit: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, **shown)
 
 
 class NodeStopping(SimpulError):
@@ -1063,6 +1099,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LockHeld.code: LockHeld,
     LockDeadlock.code: LockDeadlock,
     LockNotHeld.code: LockNotHeld,
+    NoSuchHold.code: NoSuchHold,
     LockLost.code: LockLost,
     LockReleased.code: LockReleased,
     LockHoldersFull.code: LockHoldersFull,
@@ -1073,6 +1110,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LeaseNotCovered.code: LeaseNotCovered,
     TokenStale.code: TokenStale,
     LockWaitersFull.code: LockWaitersFull,
+    WatchersFull.code: WatchersFull,
     NodeStopping.code: NodeStopping,
     AlreadyAcked.code: AlreadyAcked,
     ReceiptExpired.code: ReceiptExpired,

@@ -21,6 +21,7 @@ from service.decisions.member import Member
 from service.decisions.node.fence import Fence
 from service.duties import Round
 from service.duties.quarantine import LiftQuarantine
+from service.duties.recording import RecordEvents
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -28,7 +29,10 @@ from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
 from service.lock.deadlock.parts import Deadlocks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
@@ -70,6 +74,7 @@ def assemble(config: Config) -> Context:
     def heard_again() -> None:
         near.turn_on()
         waiting.attend_now()
+        watching.read_now()
 
     subscriber = Subscriber(
         primaries.heard_at,
@@ -79,10 +84,25 @@ def assemble(config: Config) -> Context:
         on_down=near.turn_off,
     )
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
-    duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
+    duties = Round(
+        config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine)]
+    )
+
+    locks = Locks(
+        scripts,
+        keys,
+        waiting,
+        delegation=authority.delegation,
+        leases=authority.leases,
+        witnesses=authority.witnesses,
+        forced=authority.forced,
+        outcome_keep_ms=keep_ms,
+    )
+    watching = Watching(scripts, keys, subscriber, locks)
 
     def heard_wake(key: bytes) -> None:
         waiting.heard_wake(key)
+        watching.heard_wake(key)
         if key.startswith(EVERY):
             duties.look()
 
@@ -91,6 +111,7 @@ def assemble(config: Config) -> Context:
     subscriber.hear(keys.invalidate_channel, caches.listener())
     fence.on_generation(near.begin_anew)
     fence.on_generation(waiting.begin_anew)
+    fence.on_generation(watching.begin_anew)
     return Context(
         config=config,
         authority=authority,
@@ -100,16 +121,19 @@ def assemble(config: Config) -> Context:
         scripts=scripts,
         waiting=waiting,
         deadlocks=deadlocks,
+        watching=watching,
         near=near,
         keeper=keeper,
-        locks=Locks(
+        locks=locks,
+        listing=Listing(primaries, keys, locks),
+        forcing=Forcing(
             scripts,
             keys,
             waiting,
-            delegation=authority.delegation,
+            locks,
+            decisions=member.decisions,
+            forced=authority.forced,
             leases=authority.leases,
-            witnesses=authority.witnesses,
-            outcome_keep_ms=keep_ms,
         ),
         queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
         caches=caches,
@@ -135,6 +159,7 @@ def application(context: Context) -> Application:
         finally:
             await background.stop(lag)
             await context.deadlocks.stop()
+            await context.watching.stop()
             await context.keeper.stop()
             await context.waiting.stop()
             await context.duties.stop()
@@ -174,6 +199,7 @@ class _Server(uvicorn.Server):
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
         self._context.waiting.close()
+        self._context.watching.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")
 

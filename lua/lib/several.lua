@@ -12,7 +12,8 @@
 --- @include lib/write_hold
 local tokens, quarantine, sessions, granted = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local lock, readers, reader_holds, waiters, waiter_info
-local partition_keys, lock_keys, locks_max = 6, 5, 16
+local lock_events = KEYS[7]
+local partition_keys, lock_keys, locks_max = 7, 5, 16
 local locks = math.min(math.floor((#KEYS - partition_keys) / lock_keys), locks_max)
 local function turn_to(number)
   local at = partition_keys + lock_keys * (number - 1)

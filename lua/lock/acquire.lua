@@ -11,6 +11,7 @@
 --   6 reader_holds: token and lease of each shared hold, a hash
 --   7 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 --   8 waiters: those who wait, in order, a sorted set
+--   9 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -39,7 +40,7 @@
 do
   local lock, owner, ttl_ms = KEYS[4], ARGV[4], ARGV[6]
   local is_special = first_outcome or counter_is_lost or ARGV[5] ~= "exclusive" or ARGV[7] ~= ""
-  if not is_special and redis.call("EXISTS", lock, KEYS[8]) == 0 then
+  if not is_special and redis.call("EXISTS", lock, KEYS[8], KEYS[9]) == 0 then
     local token = redis.call("INCR", KEYS[3])
     redis.call("SET", lock, string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
     return keep_outcome({ OK, token, tonumber(ttl_ms) })
@@ -47,6 +48,7 @@ do
 end
 
 --- @include lib/detail
+--- @include lib/event
 --- @include lib/held
 --- @include lib/hold_left
 --- @include lib/may_grant
@@ -112,15 +114,17 @@ if is_full then
 end
 
 local token = redis.call("INCR", KEYS[3])
+local numeral = string.format("%.0f", token)
 write_hold(lock, readers, reader_holds, owner, {
   mode = mode,
-  token = string.format("%.0f", token),
+  token = numeral,
   ttl_ms = ttl_ms,
   lease_ms = ttl_ms,
   now_ms = now_ms,
   more = new_record(asked, now_ms),
   limit = asked.limit,
 })
+record_event(KEYS[9], "granted", lock, owner, numeral, mode, "ttl_ms", ttl_ms)
 local reply = { OK, token, ttl_ms }
 if asked.is_reentrant then
   reply = { OK, token, ttl_ms, 0, 1, asked.permits, asked.max_hold_ms, 0 }

@@ -7,11 +7,12 @@
 --   4 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 --   5 sessions: sessions of nodes with waiters by their end, a sorted set
 --   6 granted: grants not confirmed yet, a hash (see lib/granted)
---   7+ lock: the hold, a string (see lib/hold)
---   8+ readers: owners of shared holds by end of lease, a sorted set
---   9+ reader_holds: token and lease of each shared hold, a hash
---   10+ waiters: those who wait, in order, a sorted set
---   11+ waiter_info: what is known of each that waits, a hash (see lib/waiter)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
+--   8+ lock: the hold, a string (see lib/hold)
+--   9+ readers: owners of shared holds by end of lease, a sorted set
+--   10+ reader_holds: token and lease of each shared hold, a hash
+--   11+ waiters: those who wait, in order, a sorted set
+--   12+ waiter_info: what is known of each that waits, a hash (see lib/waiter)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request; empty = its grant is not kept, and cannot be taken back
@@ -34,6 +35,28 @@
 --- @include lib/fence
 --- @include lib/first_outcome
 --- @include lib/counter
+--- @include lib/keep_grant
+
+-- The common case comes before the functions of the others, for in a script even a function unused costs time.
+do
+  local owner, ttl_ms = ARGV[4], ARGV[6]
+  local is_common = not first_outcome and not counter_is_lost and ARGV[5] == "exclusive"
+  for at = 8, is_common and #KEYS or 0, 5 do
+    is_common = is_common and redis.call("EXISTS", KEYS[at], KEYS[at + 3], KEYS[7]) == 0
+  end
+  if is_common then
+    local token = redis.call("INCRBY", KEYS[3], (#KEYS - 7) / 5) - (#KEYS - 7) / 5
+    local reply = { OK, 0 }
+    for at = 8, #KEYS, 5 do
+      token = token + 1
+      redis.call("SET", KEYS[at], string.format("x%.0f %s 0 %s", token, ttl_ms, owner), "PX", ttl_ms)
+      reply[#reply + 1] = token
+    end
+    keep_grant(reply, ARGV[7])
+    return reply
+  end
+end
+
 --- @include lib/own_hold
 --- @include lib/refuse
 --- @include lib/may_grant

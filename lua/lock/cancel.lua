@@ -12,6 +12,7 @@
 --   8 waiter_info: what is known of each that waits, a hash (see lib/waiter)
 --   9 sessions: sessions of nodes with waiters by their end, a sorted set
 --   10 granted: grants not confirmed yet, a hash (see lib/granted)
+--   11 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 waiter: id of the place, hexadecimal
@@ -27,6 +28,7 @@
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/counter
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/may_grant
 --- @include lib/line
@@ -39,9 +41,11 @@ local function is_waiting(one)
 end
 local stands_at = redis.call("ZSCORE", waiters, waiter)
 local is_blocked
+local because_of = blocker
 if token == "" then
   local ahead = redis.call("ZSCORE", waiters, blocker)
   is_blocked = ahead and tonumber(ahead) < tonumber(place) and is_waiting(blocker)
+  because_of = is_blocked and select(5, parse_waiter(redis.call("HGET", waiter_info, blocker)))
 else
   local held = own_hold(lock, readers, reader_holds, blocker)
   is_blocked = held and held.token == token
@@ -50,14 +54,15 @@ if not (is_blocked and stands_at and tonumber(stands_at) == tonumber(place) and 
   return { OK, -1, 0 }
 end
 
-local session, mode = parse_waiter(redis.call("HGET", waiter_info, waiter))
+local session, mode, _, _, owner = parse_waiter(redis.call("HGET", waiter_info, waiter))
 leave_line(waiters, waiter_info, waiter, mode)
+record_event(KEYS[11], "deadlock", lock, owner, "0", mode, "because_of", because_of)
 redis.call("HSET", granted, waiter, string.format("%.0f 1 %s %s %s", now_ms + provision_ms, session, why, lock))
 redis.call("PEXPIRE", granted, granted_keep_ms)
 redis.call("PUBLISH", wake_channel .. ":" .. session, waiter .. " 1 " .. why)
-local more, _ = 0, nil
+local more = 0
 if grants_begin_in_ms(tokens, KEYS[2]) == 0 then
-  _, more = hand_over(now_ms, wake_channel)
+  more = select(2, hand_over(now_ms, wake_channel))
 elseif redis.call("EXISTS", waiters) == 0 then
   redis.call("DEL", waiter_info)
 end

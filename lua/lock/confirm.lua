@@ -9,6 +9,7 @@
 --   6 waiters: those who wait, in order, a sorted set
 --   7 waiter_info: what is known of each that waits, a hash (see lib/waiter)
 --   8 granted: grants not confirmed yet, a hash (see lib/granted)
+--   9 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -26,6 +27,7 @@
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/once
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/held_until
 --- @include lib/tell_if_sooner
@@ -57,6 +59,7 @@ if own.more then
   own.more.granted_at = now_ms
 end
 write_hold(lock, readers, reader_holds, owner, own)
+record_event(KEYS[9], "granted", lock, owner, token, own.mode, "ttl_ms", ttl_ms)
 if redis.call("EXISTS", KEYS[6]) == 1 then
   -- Of a semaphore the others have not changed, and those who wait were told of them.
   local ends_at = own.mode == "semaphore" and now_ms + ttl_ms or held_until(lock, readers, now_ms)

@@ -8,6 +8,7 @@
 --   4 readers: owners of shared holds by end of lease, a sorted set
 --   5 reader_holds: token and lease of each shared hold, a hash
 --   6 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -27,6 +28,7 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
+--- @include lib/event
 --- @include lib/held
 --- @include lib/own_hold
 --- @include lib/permits
@@ -81,6 +83,7 @@ elseif held.mode then
 end
 for _, later in ipairs(rivals) do
   if tonumber(later) > tonumber(token) then
+    record_event(KEYS[7], "lost", lock, owner, token, mode)
     return { LOCK_LOST }
   end
 end
@@ -89,4 +92,5 @@ if held.mode == "exclusive" then
   redis.call("DEL", lock)
 end
 write_hold(lock, readers, reader_holds, owner, hold)
+record_event(KEYS[7], "reattached", lock, owner, token, mode, "ttl_ms", ttl_ms)
 return keep_outcome({ OK, ttl_ms, mode })

@@ -12,6 +12,7 @@
 --   8 waiter_info: what is known of each that waits, a hash (see lib/waiter)
 --   9 sessions: sessions of nodes with waiters by their end, a sorted set
 --   10 granted: grants not confirmed yet, a hash (see lib/granted)
+--   11 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -44,13 +45,14 @@ do
   end
   local token, owner = string.match(present, "^x(%d+) %d+ 0 (.*)$")
   local is_right = owner == ARGV[4] and (ARGV[5] == "" or ARGV[5] == token)
-  if is_right and ARGV[2] == "" and redis.call("EXISTS", KEYS[7]) == 0 then
+  if is_right and ARGV[2] == "" and redis.call("EXISTS", KEYS[7], KEYS[11]) == 0 then
     redis.call("DEL", KEYS[4])
     return { OK }
   end
 end
 
 --- @include lib/once
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/end_hold
 --- @include lib/counter
@@ -74,6 +76,7 @@ if holds > 1 and ARGV[7] ~= "1" then
   return keep_outcome({ OK, 0, own.more.holds })
 end
 end_hold(lock, readers, reader_holds, owner, own)
+record_event(KEYS[11], "released", lock, owner, own.token, own.mode)
 local reply = holds > 0 and { OK, 0, 0 } or { OK }
 if redis.call("EXISTS", waiters) == 0 then
   return keep_outcome(reply)

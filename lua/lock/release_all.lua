@@ -8,11 +8,12 @@
 --   4 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 --   5 sessions: sessions of nodes with waiters by their end, a sorted set
 --   6 granted: grants not confirmed yet, a hash (see lib/granted)
---   7+ lock: the hold, a string (see lib/hold)
---   8+ readers: owners of shared holds by end of lease, a sorted set
---   9+ reader_holds: token and lease of each shared hold, a hash
---   10+ waiters: those who wait, in order, a sorted set
---   11+ waiter_info: what is known of each that waits, a hash (see lib/waiter)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
+--   8+ lock: the hold, a string (see lib/hold)
+--   9+ readers: owners of shared holds by end of lease, a sorted set
+--   10+ reader_holds: token and lease of each shared hold, a hash
+--   11+ waiters: those who wait, in order, a sorted set
+--   12+ waiter_info: what is known of each that waits, a hash (see lib/waiter)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -30,7 +31,27 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
+
+-- The common case comes before the functions of the others, for in a script even a function unused costs time.
+do
+  local reply, is_common = { OK, 0 }, ARGV[2] == ""
+  for at = 8, is_common and #KEYS or 0, 5 do
+    local wanted = ARGV[4 + #reply]
+    local token, owner = string.match(redis.call("GET", KEYS[at]) or "", "^x(%d+) %d+ 0 (.*)$")
+    is_common = is_common and owner == ARGV[4] and (wanted == "" or wanted == token)
+    is_common = is_common and redis.call("EXISTS", KEYS[at + 3], KEYS[7]) == 0
+    reply[#reply + 1] = OK
+  end
+  if is_common then
+    for at = 8, #KEYS, 5 do
+      redis.call("DEL", KEYS[at])
+    end
+    return reply
+  end
+end
+
 --- @include lib/counter
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/end_hold
 --- @include lib/may_grant
@@ -56,6 +77,7 @@ for number = 1, locks do
   else
     reply[number + 2], ended = OK, ended + 1
     end_hold(lock, readers, reader_holds, owner, own)
+    record_event(lock_events, "released", lock, owner, own.token, own.mode)
     if redis.call("EXISTS", waiters) == 1 then
       local grants, more, sooner_at = 0, 0, nil
       if begins_in_ms == 0 then

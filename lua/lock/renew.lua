@@ -8,6 +8,7 @@
 --   4 readers: owners of shared holds by end of lease, a sorted set
 --   5 reader_holds: token and lease of each shared hold, a hash
 --   6 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -82,4 +83,9 @@ if more then
   reply[8] = more.max_hold_ms > 0 and left_ms or 0
 end
 write_hold(lock, readers, reader_holds, owner, own)
+if ttl_ms == held_ttl_ms then
+  return keep_outcome(reply)
+end
+--- @include lib/event
+record_event(KEYS[7], "renewed", lock, owner, token, own.mode, "ttl_ms", own.lease_ms)
 return keep_outcome(reply)

@@ -4,9 +4,10 @@
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
 --   3 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
---   4+ lock: the hold, a string (see lib/hold)
---   5+ readers: owners of shared holds by end of lease, a sorted set
---   6+ reader_holds: token and lease of each shared hold, a hash
+--   4 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
+--   5+ lock: the hold, a string (see lib/hold)
+--   6+ readers: owners of shared holds by end of lease, a sorted set
+--   7+ reader_holds: token and lease of each shared hold, a hash
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -25,12 +26,13 @@
 -- Retry: safe with the same request id
 --- @include lib/fence
 --- @include lib/once
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/hold_left
 --- @include lib/quarantine
 --- @include lib/write_hold
 local owner, ttl_ms = ARGV[4], ARGV[5]
-local locks = math.min(math.floor((#KEYS - 3) / 3), 16)
+local locks = math.min(math.floor((#KEYS - 4) / 3), 16)
 local floor = string.match(ARGV[1], "^%d+") * 68719476736
 local left_ms = 0
 for number = 1, locks do
@@ -43,7 +45,7 @@ if left_ms > 0 then
   return { LOCK_QUARANTINE, left_ms }
 end
 local function keys_of(number)
-  local at = 3 * number
+  local at = 1 + 3 * number
   return KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
 end
 local lease_min_ms = 50
@@ -90,5 +92,8 @@ for number = 1, locks do
   reply[at + 3], reply[at + 4] = more and more.holds or 0, more and more.permits or 0
   reply[at + 5], reply[at + 6] = own.limit or 0, more and more.max_hold_ms > 0 and own.left_ms or 0
   write_hold(lock, readers, reader_holds, owner, own)
+  if tonumber(own.ttl_ms) ~= held_ttl_ms then
+    record_event(KEYS[4], "renewed", lock, owner, own.token, own.mode, "ttl_ms", own.lease_ms)
+  end
 end
 return keep_outcome(reply)

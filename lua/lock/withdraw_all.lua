@@ -8,11 +8,12 @@
 --   4 quarantine: end of the quarantine and the token counter after it (see lib/quarantine)
 --   5 sessions: sessions of nodes with waiters by their end, a sorted set
 --   6 granted: grants not confirmed yet, a hash (see lib/granted)
---   7+ lock: the hold, a string (see lib/hold)
---   8+ readers: owners of shared holds by end of lease, a sorted set
---   9+ reader_holds: token and lease of each shared hold, a hash
---   10+ waiters: those who wait, in order, a sorted set
---   11+ waiter_info: what is known of each that waits, a hash (see lib/waiter)
+--   7 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
+--   8+ lock: the hold, a string (see lib/hold)
+--   9+ readers: owners of shared holds by end of lease, a sorted set
+--   10+ reader_holds: token and lease of each shared hold, a hash
+--   11+ waiters: those who wait, in order, a sorted set
+--   12+ waiter_info: what is known of each that waits, a hash (see lib/waiter)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request; empty = it was granted nothing
@@ -29,6 +30,7 @@
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/counter
+--- @include lib/event
 --- @include lib/own_hold
 --- @include lib/end_hold
 --- @include lib/may_grant
@@ -61,6 +63,7 @@ for number = 1, locks do
     local own = own_hold(lock, readers, reader_holds, owner)
     if own and own.token == string.format("%.0f", grant[number + 2]) then
       end_hold(lock, readers, reader_holds, owner, own)
+      record_event(lock_events, "released", lock, owner, own.token, own.mode)
     end
   end
   if begins_in_ms == 0 then

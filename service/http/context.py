@@ -11,7 +11,10 @@ from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
 from service.lock.deadlock.parts import Deadlocks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -38,9 +41,12 @@ class Context:
     scripts: Scripts
     waiting: Waiting
     deadlocks: Deadlocks
+    watching: Watching
     near: NearCache
     keeper: Keeper
     locks: Locks
+    listing: Listing
+    forcing: Forcing
     queues: Queues
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)

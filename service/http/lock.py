@@ -1,6 +1,7 @@
 """Lock operations of the API."""
 
 from service.error_registry import (
+    DecisionUnknown,
     LeaseNotCovered,
     LimitMismatch,
     LockDeadlock,
@@ -14,6 +15,8 @@ from service.error_registry import (
     LockWaitersFull,
     NoDelegation,
     NodeStopping,
+    NoSuchHold,
+    NotCommitted,
     PayloadTooLarge,
     TokenStale,
 )
@@ -21,6 +24,8 @@ from service.http.operation import Operation, Variant
 from service.lock import (
     AcquireAllRequest,
     AcquireRequest,
+    ForceReleased,
+    ForceReleaseRequest,
     Granted,
     GrantedAll,
     ReleaseAllRequest,
@@ -98,5 +103,15 @@ OPERATIONS = (
             lambda context: lambda request, _: context.locks.renew_all(request),
             ({"resources": ["r1", "r2"], "owner": "alice", "tokens": {"r1": 68719476737, "r2": 68719476738}},),
         ),
+    ),
+    Operation(
+        path="/lock/force-release",
+        summary="End holds of others: decided by the cluster and kept with its reason, then done.",
+        request=ForceReleaseRequest,
+        replies=(ForceReleased,),
+        errors=(NoSuchHold, NotCommitted, DecisionUnknown),
+        bind=lambda context: lambda request, _: context.forcing.force_release(request),
+        refusal={"released": False},
+        examples=({"resource": "r1", "reason": "its host is gone"},),
     ),
 )

@@ -81,19 +81,23 @@ class NodeCollector(Collector):
                 "Waits of those that the leader has not looked at yet.",
                 context.deadlocks.watch.unexplored,
             ),
+            ("simpul_event_watchers", "Streams of events open on this node.", context.watching.watchers),
+            ("simpul_event_partitions", "Partitions whose events this node reads.", context.watching.mirrored),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):
             yield GaugeMetricFamily(name, about, value=value)
 
     def _counters(self) -> Iterator[Metric]:
-        near, watch = self._context.near, self._context.deadlocks.watch
+        near, watching, watch = self._context.near, self._context.watching, self._context.deadlocks.watch
         for name, about, value in (
             ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
             ("simpul_lock_tellings", "Messages to the leader about waits.", self._context.deadlocks.teller.tellings),
             ("simpul_deadlocks", "Deadlocks that this node found while it led.", watch.found),
             ("simpul_deadlock_victims", "Waits that this node ended for them.", watch.ended),
             ("simpul_deadlock_lines_read", "Lines of locks read to find deadlocks.", watch.sight.lines_read),
+            ("simpul_events_sent", "Events written to streams.", watching.sent),
+            ("simpul_event_gaps", "Times a stream said that something may be missing.", watching.gaps),
             ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),

@@ -65,7 +65,16 @@ class Attempt:
         reply = await parts.scripts.call(
             ACQUIRE,
             of,
-            (self._outcome, of.tokens, place.lock, place.readers, place.reader_holds, of.quarantine, place.waiters),
+            (
+                self._outcome,
+                of.tokens,
+                place.lock,
+                place.readers,
+                place.reader_holds,
+                of.quarantine,
+                place.waiters,
+                of.lock_events,
+            ),
             (self._fingerprint, parts.keep_ms, self._owner, self._mode, request.ttl_ms, self._detail),
         )
         if reply[0] == _OK and not await self._can_be_answered(reply, generation, sent_at):
@@ -181,7 +190,7 @@ class Attempt:
         reply = await parts.scripts.call(
             CONFIRM,
             of,
-            (self._outcome, *hold_keys, waiters, info, granted),
+            (self._outcome, *hold_keys, waiters, info, granted, of.lock_events),
             (
                 self._fingerprint,
                 parts.keep_ms,
@@ -247,7 +256,7 @@ class Attempt:
         scripts, of = self._parts.scripts, self.place.partition
         while True:
             generation = scripts.generation
-            keys = (of.outcome, *self.place.hold_keys, of.quarantine)
+            keys = (of.outcome, *self.place.hold_keys, of.quarantine, of.lock_events)
             reply = await scripts.call(RENEW, of, keys, (b"", 0, self._owner, token, b""))
             if reply[0] != _OK or scripts.generation == generation:
                 return bool(reply[0] == _OK)
@@ -268,7 +277,7 @@ class Attempt:
 
     async def _give_back(self, token: int) -> None:
         parts, of = self._parts, self.place.partition
-        keys = (of.outcome, *self.place.line_keys)
+        keys = (of.outcome, *self.place.line_keys, of.lock_events)
         reply = await parts.scripts.call(RELEASE, of, keys, (b"", 0, self._owner, token, parts.keys.wake_channel, b""))
         if reply[0] == _OK:
             released(parts, self.place, self._owner, reply)

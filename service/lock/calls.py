@@ -17,7 +17,7 @@ _LINE = "tokens lock readers reader_holds waiters waiter_info sessions granted"
 
 ACQUIRE = declare(
     "lock.acquire",
-    keys="fence outcome tokens lock readers reader_holds quarantine waiters",
+    keys="fence outcome tokens lock readers reader_holds quarantine waiters lock_events",
     args="fence fingerprint keep_ms owner mode ttl_ms detail",
 )
 WAIT = declare(
@@ -27,7 +27,7 @@ WAIT = declare(
 )
 CONFIRM = declare(
     "lock.confirm",
-    keys="fence outcome lock readers reader_holds waiters waiter_info granted",
+    keys="fence outcome lock readers reader_holds waiters waiter_info granted lock_events",
     args="fence fingerprint keep_ms owner token ttl_ms waiter wake_channel",
 )
 WITHDRAW = declare("lock.withdraw", keys=f"fence quarantine {_LINE}", args="fence waiter session owner wake_channel")
@@ -40,25 +40,27 @@ BLOCKERS = declare(
 )
 CANCEL = declare(
     "lock.cancel",
-    keys=f"fence quarantine {_LINE}",
+    keys=f"fence quarantine {_LINE} lock_events",
     args="fence waiter place blocker token why wake_channel",
 )
 RELEASE = declare(
     "lock.release",
-    keys=f"fence outcome {_LINE}",
+    keys=f"fence outcome {_LINE} lock_events",
     args="fence fingerprint keep_ms owner token wake_channel all",
 )
 RENEW = declare(
     "lock.renew",
-    keys="fence outcome lock readers reader_holds quarantine",
+    keys="fence outcome lock readers reader_holds quarantine lock_events",
     args="fence fingerprint keep_ms owner token ttl_ms",
 )
 REATTACH = declare(
     "lock.reattach",
-    keys="fence outcome lock readers reader_holds quarantine",
+    keys="fence outcome lock readers reader_holds quarantine lock_events",
     args="fence fingerprint keep_ms owner token mode ttl_ms more",
 )
-_SEVERAL = "fence outcome tokens quarantine sessions granted lock+ readers+ reader_holds+ waiters+ waiter_info+"
+_SEVERAL = (
+    "fence outcome tokens quarantine sessions granted lock_events lock+ readers+ reader_holds+ waiters+ waiter_info+"
+)
 ACQUIRE_ALL = declare(
     "lock.acquire_all",
     keys=_SEVERAL,
@@ -81,8 +83,21 @@ RELEASE_ALL = declare(
 )
 RENEW_ALL = declare(
     "lock.renew_all",
-    keys="fence outcome quarantine lock+ readers+ reader_holds+",
+    keys="fence outcome quarantine lock_events lock+ readers+ reader_holds+",
     args="fence fingerprint keep_ms owner ttl_ms token+",
+)
+RECORD = declare("lock.record", keys="fence lock_events", args="fence record_ms")
+EVENTS = declare("lock.events", keys="fence lock_events", args="fence after most")
+HISTORY = declare("lock.history", keys="fence lock lock_events", args="fence before most")
+NOTE_END = declare(
+    "lock.note_end",
+    keys="fence quarantine lock readers reader_holds lock_events",
+    args="fence owner token mode after",
+)
+FORCE_RELEASE = declare(
+    "lock.force_release",
+    keys=f"fence quarantine {_LINE} lock_events",
+    args="fence wake_channel reason owner+ token+",
 )
 INSPECT = declare("lock.inspect", keys="fence lock readers reader_holds waiters waiter_info", args="fence")
 

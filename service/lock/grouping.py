@@ -27,11 +27,12 @@ class Group(NamedTuple):
         """What the scripts take that hand several locks over, after the outcome."""
         of = self.partition
         each = (key for place in self.places for key in place.own_keys)
-        return of.tokens, of.quarantine, of.sessions, of.granted, *each
+        return of.tokens, of.quarantine, of.sessions, of.granted, of.lock_events, *each
 
     @property
     def hold_keys(self) -> tuple[bytes, ...]:
-        return self.partition.quarantine, *(key for place in self.places for key in place.hold_keys)
+        of = self.partition
+        return of.quarantine, of.lock_events, *(key for place in self.places for key in place.hold_keys)
 
     @property
     def resources(self) -> list[str]:

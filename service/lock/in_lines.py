@@ -25,33 +25,41 @@ class InLines:
         self._group = group
         self._deadline = deadline
         self._answer: Answer | None = None
+        self._look_at = 0.0
+        self._is_given_up = False
         self._parked = parts.waiting.park(group.places, ticket.waiter, ticket.owner, self._stand)
 
-    def leave(self) -> bool:
+    def leave(self, *, in_vain: bool) -> bool:
         """False when another request waits here in the same places: a retry of this one."""
-        return self._parts.waiting.leave(self._parked)
+        is_last = self._parts.waiting.leave(self._parked)
+        self._is_given_up = in_vain and is_last
+        return is_last
 
     async def answered(self, until: float) -> Answer | None:
         """That all are granted, or why it may not wait. None when neither came by then; it may be asked again. Raises
         NodeStopping, and what the store raises."""
         loop, granted = asyncio.get_running_loop(), self._parked.granted
-        if not self._parked.is_queued:
-            await self._stand()
         while not granted.done():
-            left_s = until - loop.time()
-            if left_s <= 0:
-                return None
-            await asyncio.wait([granted], timeout=min(left_s, _LOOKED_AT_AFTER_S))
-            if not granted.done() and left_s > _LOOKED_AT_AFTER_S:
+            now = loop.time()
+            if now >= self._look_at:
                 await self._stand()
+            elif now >= until:
+                return None
+            else:
+                await asyncio.wait([granted], timeout=min(until, self._look_at) - now)
         granted.result()
         return self._answer
 
     async def _stand(self) -> None:
         """Or take up the places it has, and take all locks if it is the turn. Raises what the store raises."""
-        parked, waiting = self._parked, self._parts.waiting
-        left_ms = max(1, round((self._deadline - asyncio.get_running_loop().time()) * 1000))
+        parked, waiting, now = self._parked, self._parts.waiting, asyncio.get_running_loop().time()
+        self._look_at = now + _LOOKED_AT_AFTER_S
+        left_ms = max(1, round((self._deadline - now) * 1000))
         answer = await self._ticket.wait(self._group, left_ms)
+        if self._is_given_up:
+            # Redis had refused the call, and it was sent again after the request had left the lines.
+            await self._ticket.take_back(self._group)
+            return
         code, marker, *about = answer.reply
         if code != _WAITS:
             self._answer = answer

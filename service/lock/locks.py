@@ -6,12 +6,15 @@ from msgspec import UNSET
 
 from service.clock import steady_s
 from service.decisions.node.delegation import Delegation
+from service.decisions.node.forced import ForcedReleases
 from service.decisions.node.leases import PLAIN, Leases, Rest
 from service.decisions.node.witnesses import Witnesses
 from service.error_registry import LockHoldExceeded, LockLost, LockNotHeld, RequestIdReused, TokenStale
+from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.lock.attempt import Attempt, released
-from service.lock.calls import INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
+from service.lock.calls import HISTORY, INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
+from service.lock.events import LockEvent, read_entry, with_inferred
 from service.lock.parts import Parts, Patience
 from service.lock.several import Several
 from service.lock.together import Together
@@ -21,6 +24,7 @@ from service.lock.wire import (
     AcquireRequest,
     Granted,
     GrantedAll,
+    History,
     LockState,
     ReleaseAllRequest,
     Released,
@@ -35,6 +39,7 @@ from service.lock.wire import (
 from service.names import RequestIdentity, encode_name
 from service.store.scripts import Scripts
 
+HISTORY_CALLS_MAX = 8
 _MARK_AT, _REST_AT = 3, 4
 """Where a renewal says that it is a repeat or shorter, and what the hold is beyond its lease."""
 _REPEATED, _SHORTENED = 1, 2
@@ -51,6 +56,7 @@ class Locks:
         delegation: Delegation,
         leases: Leases,
         witnesses: Witnesses,
+        forced: ForcedReleases,
         outcome_keep_ms: int,
     ) -> None:
         self._scripts = scripts
@@ -59,9 +65,10 @@ class Locks:
         self._delegation = delegation
         self._leases = leases
         self._witnesses = witnesses
+        self._forced = forced
         self._keep_ms = outcome_keep_ms
         self._parts = Parts(scripts, keys, waiting, delegation, leases, witnesses, outcome_keep_ms)
-        self._together = Together(self._parts, self.renew)
+        self._together = Together(self._parts, self.renew, self._with_reason)
 
     async def acquire(self, request: AcquireRequest, patience: Patience | None = None) -> Granted:
         """Grant a lease, waiting in line up to `timeout` seconds for it.
@@ -91,7 +98,7 @@ class Locks:
         reply = await self._scripts.call(
             RELEASE,
             place.partition,
-            (place.partition.outcome + identity.key_suffix, *place.line_keys),
+            (place.partition.outcome + identity.key_suffix, *place.line_keys, place.partition.lock_events),
             (
                 identity.fingerprint,
                 self._keep_ms,
@@ -107,7 +114,8 @@ class Locks:
         if code == b"token_stale":
             raise TokenStale(owner=request.owner, resource=request.resource, token=request.token)
         if code == b"lock_not_held":
-            raise LockNotHeld(owner=request.owner, resource=request.resource)
+            not_held = LockNotHeld(owner=request.owner, resource=request.resource)
+            raise self._with_reason(not_held, request.resource, request.owner, request.token)
         raise RequestIdReused(request_id=request.request_id)
 
     async def renew(self, request: RenewRequest) -> Renewed:
@@ -124,7 +132,7 @@ class Locks:
         partition = place.partition
         owner = encode_name("owner", request.owner)
         identity = RequestIdentity("lock.renew", request, request.request_id)
-        keys = (partition.outcome + identity.key_suffix, *place.hold_keys, partition.quarantine)
+        keys = (partition.outcome + identity.key_suffix, *place.hold_keys, partition.quarantine, partition.lock_events)
         once = (identity.fingerprint, self._keep_ms, owner, request.token)
         marks: set[int] = set()
         while True:
@@ -136,7 +144,8 @@ class Locks:
             if self._scripts.generation == generation or reply[0] != b"ok":
                 break
         if reply[0] == b"lock_lost":
-            raise LockLost(owner=request.owner, resource=request.resource, token=request.token)
+            lost = LockLost(owner=request.owner, resource=request.resource, token=request.token)
+            raise self._with_reason(lost, request.resource, request.owner, request.token)
         if reply[0] == b"lock_hold_exceeded":
             raise LockHoldExceeded(owner=request.owner, resource=request.resource, left_ms=max(0, reply[1]))
         if reply[0] != b"ok":
@@ -161,6 +170,13 @@ class Locks:
             rest=rest,
         )
         return Renewed(ttl_ms=ttl_ms, token=request.token)
+
+    def _with_reason(self, error: SimpulError, resource: str, owner: str, token: int | None) -> SimpulError:
+        """Say so if an operator ended the hold."""
+        reason = self._forced.reason(resource, owner, token)
+        if reason is not None:
+            error.fields["reason"] = reason
+        return error
 
     async def _renew_or_reattach(
         self, request: RenewRequest, partition: Partition, keys: tuple[bytes, ...], once: tuple[Any, ...]
@@ -214,6 +230,22 @@ class Locks:
             ],
             limit=found.limit or UNSET,
         )
+
+    async def history(self, resource: str, most: int) -> History:
+        """The latest events of a lock, of at most 2 * LOCK_EVENTS_MAX of all locks in its partition."""
+        place = Place(self._keys, resource)
+        of = place.partition
+        found: list[LockEvent] = []
+        before: bytes = b""
+        for _ in range(HISTORY_CALLS_MAX):
+            _, before, since, *entries = await self._scripts.call(
+                HISTORY, of, (place.lock, of.lock_events), (before, most - len(found))
+            )
+            found += [entry.event for entry in (read_entry(one, of.lock) for one in entries) if entry.event]
+            if not before or len(found) >= most:
+                break
+        since_ms = int(since.partition(b"-")[0]) if since else None
+        return History(with_inferred(found), more=bool(before), recorded_since_ms=since_ms)
 
 
 async def _wait(attempt: Attempt, refused: list[Any]) -> Granted:

@@ -200,7 +200,7 @@ class Several:
                     is_held = await self._hold_on()
         finally:
             # A retry that waits on this node, too, has the places now.
-            if not lines.leave():
+            if not lines.leave(in_vain=answer is None or not is_held):
                 self._awaited = None
         if not is_held:
             await self._take_all_back()

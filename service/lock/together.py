@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 from service.clock import steady_s
 from service.error_registry import LockHoldExceeded, LockLost, LockNotHeld, RequestIdReused, TokenStale
+from service.errors import SimpulError
 from service.lock.calls import RELEASE_ALL, RENEW_ALL
 from service.lock.grouping import Group, check_tokens, grouped
 from service.lock.parts import Parts
@@ -33,6 +34,9 @@ _RENEWALS: dict[bytes, Renewal] = {
 }
 _ENDINGS: dict[bytes, Ending] = {_OK: "released", b"lock_not_held": "lock_not_held", b"token_stale": "token_stale"}
 
+Value = TypeVar("Value")
+WithReason = Callable[[SimpulError, str, str, int | None], SimpulError]
+"""Say so if an operator ended the hold of this resource, owner and token."""
 RenewOne = Callable[[RenewRequest], Awaitable[Renewed]]
 
 
@@ -45,8 +49,9 @@ class _Kept(NamedTuple):
 
 
 class Together:
-    def __init__(self, parts: Parts, renew_one: RenewOne) -> None:
+    def __init__(self, parts: Parts, renew_one: RenewOne, with_reason: WithReason) -> None:
         self._parts = parts
+        self._with_reason = with_reason
         self._renew_one = renew_one
 
     # Release
@@ -58,12 +63,13 @@ class Together:
             check_tokens(request.resources, request.tokens)
         owner = encode_name("owner", request.owner)
         identity = RequestIdentity("lock.release_all", request, request.request_id)
-        ends = await asyncio.gather(*(self._release(group, owner, request, identity) for group in groups))
+        ends = await _all([self._release(group, owner, request, identity) for group in groups])
         found = {resource: outcome for end in ends for resource, outcome in end.items()}
         outcomes = {resource: found[resource] for resource in request.resources}
         for resource, outcome in outcomes.items():
             if outcome == "lock_not_held":
-                raise LockNotHeld(owner=request.owner, resource=resource, outcomes=outcomes)
+                not_held = LockNotHeld(owner=request.owner, resource=resource, outcomes=outcomes)
+                raise self._with_reason(not_held, resource, request.owner, (request.tokens or {}).get(resource))
             if outcome == "token_stale":
                 token = (request.tokens or {})[resource]
                 raise TokenStale(owner=request.owner, resource=resource, token=token, outcomes=outcomes)
@@ -107,13 +113,16 @@ class Together:
             self._parts.delegation.check()
         else:
             await self._cover(request.ttl_ms)
-        kept = await asyncio.gather(*(self._renew(group, owner, request, identity) for group in groups))
+        kept = await _all([self._renew(group, owner, request, identity) for group in groups])
         found = {resource: one for group in kept for resource, one in group.items()}
         outcomes = {resource: found[resource].outcome for resource in request.resources}
         about: dict[str, Any] = {"owner": request.owner, "outcomes": outcomes}
         for resource, outcome in outcomes.items():
             if outcome == "lock_lost":
-                raise LockLost(resource=resource, token=request.tokens[resource], **about)
+                token = request.tokens[resource]
+                raise self._with_reason(
+                    LockLost(resource=resource, token=token, **about), resource, request.owner, token
+                )
         for resource, outcome in outcomes.items():
             if outcome == "lock_hold_exceeded":
                 raise LockHoldExceeded(resource=resource, left_ms=found[resource].ttl_ms, **about)
@@ -183,3 +192,8 @@ class Together:
                 is_repeat=_REPEATED in marks,
                 rest=lease.rest,
             )
+
+
+async def _all(groups: list[Coroutine[Any, Any, Value]]) -> list[Value]:
+    """At once; the common case of one group without a task of its own."""
+    return [await groups[0]] if len(groups) == 1 else await asyncio.gather(*groups)

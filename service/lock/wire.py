@@ -17,6 +17,7 @@ from service.limits import (
     LOCK_WAIT_S_DEFAULT,
     LOCK_WAIT_S_MAX,
 )
+from service.lock.events import LockEvent
 from service.names import Name
 
 Mode = Literal["exclusive", "shared", "semaphore"]
@@ -95,6 +96,16 @@ class RenewAllRequest(msgspec.Struct, forbid_unknown_fields=True):
     request_id: Name | None = None
 
 
+class ForceReleaseRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Without `owner` and `token` all holds end that stand now."""
+
+    resource: Name
+    reason: Name
+    owner: Name | None = None
+    token: Token | None = None
+    request_id: Name | None = None
+
+
 class Holder(msgspec.Struct):
     owner: str
     mode: Mode
@@ -140,6 +151,20 @@ class Released(msgspec.Struct):
     holds: int | UnsetType = UNSET
 
 
+class Ended(msgspec.Struct):
+    owner: str
+    token: int
+
+
+class ForceReleased(msgspec.Struct, kw_only=True):
+    """The holds that it was decided to end; `more` when there were others."""
+
+    released: Literal[True] = True
+    resource: str
+    holds: list[Ended]
+    more: bool
+
+
 class Renewed(msgspec.Struct, kw_only=True):
     renewed: Literal[True] = True
     ttl_ms: int
@@ -162,6 +187,34 @@ class RenewedAll(msgspec.Struct, kw_only=True):
     tokens: dict[str, int]
 
 
+class ListedLock(msgspec.Struct):
+    """`owner`, `token` and `expires_in_ms` are the first holder's; null for a lock that is only waited for just now."""
+
+    resource: str
+    mode: Mode | None
+    holder_count: int
+    owner: str | None
+    token: int | None
+    expires_in_ms: int | None
+    waiter_count: int
+
+
+class LockList(msgspec.Struct):
+    """`cursor` is for the next page, null on the last."""
+
+    locks: list[ListedLock]
+    cursor: str | None
+
+
+class History(msgspec.Struct):
+    """What is recorded of a lock, the latest first; `more` when there is something older. `recorded_since_ms` is Redis
+    time, since 1970, of the oldest event kept of all locks in its partition; null while nothing is recorded."""
+
+    events: list[LockEvent]
+    more: bool
+    recorded_since_ms: int | None
+
+
 class LockState(msgspec.Struct):
     resource: str
     mode: Mode | None
@@ -171,3 +224,5 @@ class LockState(msgspec.Struct):
     waiter_count: int = 0
     waiters: list[Waiter] = []
     limit: int | UnsetType = UNSET
+    history: History | UnsetType = UNSET
+    """Where it was asked for."""

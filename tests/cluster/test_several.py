@@ -262,6 +262,22 @@ def test_many_overlapping_requests_all_finish_and_exclude_each_other(trio: Trio)
     assert not left_behind(server, names)
 
 
+def test_a_node_that_stops_gives_up_its_places_and_what_it_took(trio: Trio) -> None:
+    server, (one, two, three) = trio
+    low, high = spread("stop", 2)
+    acquire(one, high, "first", ttl_ms=60_000)
+    stopped = Several(three, [low, high], "stopped", one, ttl_ms=60_000, timeout=60)
+    single = Waiter(two, low, "s", one, timeout=14)
+    assert three.stop() == 0
+    assert stopped.result()["code"] == "node_stopping"
+    assert single.result()["granted"], "long before the lease of the other ends"
+    assert line(one, high) == []
+    release(one, low, "s")
+    release(one, high, "first")
+    assert not left_behind(server, [low, high])
+    three.start()
+
+
 def test_a_node_killed_with_half_of_the_locks_holds_up_nobody_for_longer_than_its_lease(trio: Trio) -> None:
     """The last one here: a node is gone after it."""
     server, (one, two, three) = trio

@@ -49,7 +49,7 @@ class Store:
     def acquire(self, owner: str, resource: str, mode: str = "exclusive") -> int:
         at = Place(KEYS, resource)
         of = at.partition
-        keys = (of.outcome, of.tokens, *at.hold_keys, of.quarantine, at.waiters)
+        keys = (of.outcome, of.tokens, *at.hold_keys, of.quarantine, at.waiters, of.lock_events)
         args = {"fingerprint": b"", "keep_ms": 0, "owner": owner, "mode": mode, "ttl_ms": 60_000}
         code, token, *_ = self.run(ACQUIRE, of, keys, _given(ACQUIRE, args))
         assert code == b"ok"
@@ -78,7 +78,7 @@ class Store:
     def release(self, owner: str, resource: str) -> None:
         at = Place(KEYS, resource)
         args = {"fingerprint": b"", "keep_ms": 0, "owner": owner, "token": b"", "wake_channel": KEYS.wake_channel}
-        keys = (at.partition.outcome, *at.line_keys)
+        keys = (at.partition.outcome, *at.line_keys, at.partition.lock_events)
         assert self.run(RELEASE, at.partition, keys, _given(RELEASE, args))[0] == b"ok"
 
     def confirm(self, wait: Told) -> None:
@@ -95,7 +95,7 @@ class Store:
             "waiter": wait.waiter,
             "wake_channel": KEYS.wake_channel,
         }
-        keys = (of.outcome, *at.hold_keys, waiters, info, granted)
+        keys = (of.outcome, *at.hold_keys, waiters, info, granted, of.lock_events)
         assert self.run(CONFIRM, of, keys, _given(CONFIRM, args))[0] == b"ok"
 
     def line(self, resource: str) -> int:

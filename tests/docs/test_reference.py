@@ -37,6 +37,8 @@ OTHER_WORDS = {
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
+    # what an event tells beside its fields
+    "because_of",
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # fields of the Raft core's own configuration
@@ -189,6 +191,7 @@ def _known_words() -> Iterator[str]:
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
     kinds += [operation.variant.request for operation in OPERATIONS if operation.variant]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
+    yield from (parameter.name for one in GET_PAGES for parameter in one.parameters)
     _, components = msgspec.json.schema_components(kinds)
     for about in components.values():
         yield from about.get("properties", ())

@@ -79,9 +79,17 @@ MUTANTS = (
         cancel.test_its_node_is_told_why_and_the_line_moves_up,
     ),
     Mutant(
+        "deadlock not recorded",
+        "lock/cancel",
+        'record_event(KEYS[11], "deadlock"',
+        'record_event(KEYS[11], "ended"',
+        cancel.test_it_is_recorded_with_whom_it_waited_for,
+        (True,),
+    ),
+    Mutant(
         "line left standing",
         "lock/cancel",
-        "_, more = hand_over(now_ms, wake_channel)",
+        "more = select(2, hand_over(now_ms, wake_channel))",
         "",
         cancel.test_who_was_kept_waiting_only_by_it_gets_the_lock_at_once,
         ("shared",),

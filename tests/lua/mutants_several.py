@@ -5,6 +5,7 @@ from tests.lua import test_lock_release_all as release
 from tests.lua import test_lock_renew_all as renew
 from tests.lua import test_lock_wait_all as wait
 from tests.lua import test_lock_withdraw_all as withdraw
+from tests.lua import test_several_beside_others as beside
 from tests.lua.mutant import Mutant
 
 _TURNS = (
@@ -185,17 +186,41 @@ _ACQUIRING = (
         acquire.test_in_quarantine_none_is_granted,
     ),
     Mutant(
+        "one token for several at once",
+        "lock/acquire_all",
+        '"INCRBY", KEYS[3], (#KEYS - 7) / 5)',
+        '"INCRBY", KEYS[3], 1)',
+        acquire.test_their_tokens_are_above_and_below_those_of_single_grants,
+        ("exclusive",),
+    ),
+    Mutant(
+        "several overwrite a holder",
+        "lock/acquire_all",
+        "is_common and redis.call",
+        "redis.call",
+        acquire.test_when_one_is_held_none_is_granted_and_its_holder_is_named,
+        ("x",),
+    ),
+    Mutant(
+        "several pass a line at a free lock",
+        "lock/acquire_all",
+        '"EXISTS", KEYS[at], KEYS[at + 3], KEYS[7])',
+        '"EXISTS", KEYS[at], KEYS[7])',
+        wait.test_nobody_passes_it_not_even_another_for_several,
+    ),
+    Mutant(
         "one token for several",
         "lib/take_all",
         '"INCRBY", tokens, locks)',
         '"INCRBY", tokens, 1)',
         acquire.test_their_tokens_are_above_and_below_those_of_single_grants,
+        ("shared",),
     ),
     Mutant(
         "ended grant of several repeated",
         "lib/granted_all",
-        "~= token then",
-        '== "" then',
+        "if not own or own.token ~= token then",
+        "if false then",
         acquire.test_a_retry_gets_the_same_tokens_while_all_are_held,
     ),
     Mutant(
@@ -208,6 +233,20 @@ _ACQUIRING = (
 )
 
 _ENDING = (
+    Mutant(
+        "whatever several hold released at once",
+        "lock/release_all",
+        '(wanted == "" or wanted == token)',
+        "true",
+        release.test_the_first_with_an_old_token_stays_held,
+    ),
+    Mutant(
+        "several released without a look at the line",
+        "lock/release_all",
+        'redis.call("EXISTS", KEYS[at + 3], KEYS[7]) == 0',
+        "true",
+        release.test_each_goes_to_the_next_in_its_line,
+    ),
     Mutant(
         "token of several not compared on release",
         "lock/release_all",
@@ -242,6 +281,36 @@ _ENDING = (
         "if lost then",
         "if false then",
         renew.test_a_stranger_or_an_old_token_renews_none,
+    ),
+    Mutant(
+        "several renewed past the longest time of one",
+        "lock/renew_all",
+        "if exceeded_ms then",
+        "if false then",
+        beside.test_one_that_was_held_as_long_as_it_may_be_keeps_all_from_being_renewed,
+    ),
+    Mutant(
+        "rest of what several are lost by a renewal",
+        "lock/renew_all",
+        "write_hold(lock, readers, reader_holds, owner, own)",
+        "own.more = nil; write_hold(lock, readers, reader_holds, owner, own)",
+        beside.test_what_is_more_than_plain_is_told_of_each_that_is_renewed_and_kept,
+    ),
+    Mutant(
+        "grants of several not recorded",
+        "lib/take_all",
+        'record_event(lock_events, "granted", lock, owner, token, mode, "ttl_ms", ttl_ms)',
+        "",
+        beside.test_what_happens_to_each_of_several_is_recorded,
+        ("shared",),
+    ),
+    Mutant(
+        "grants of several not recorded at once",
+        "lock/acquire_all",
+        "KEYS[at + 3], KEYS[7])",
+        "KEYS[at + 3])",
+        beside.test_what_happens_to_each_of_several_is_recorded,
+        ("exclusive",),
     ),
     Mutant(
         "shorter lease of several not marked",

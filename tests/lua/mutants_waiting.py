@@ -140,8 +140,8 @@ _STANDING = (
     Mutant(
         "writer barges",
         "lock/acquire",
-        'redis.call("EXISTS", lock, KEYS[8]) == 0',
-        'redis.call("EXISTS", lock) == 0',
+        'redis.call("EXISTS", lock, KEYS[8], KEYS[9]) == 0',
+        'redis.call("EXISTS", lock, KEYS[9]) == 0',
         wait.test_who_is_refused_for_the_line_alone_is_told_of_no_holder,
     ),
     Mutant(

@@ -132,6 +132,26 @@ class Seen(NamedTuple):
     """Waiter, place, owner, mode, permits."""
 
 
+class Event(NamedTuple):
+    """An entry of the stream of lock events; `more` is what the event has beside the common fields."""
+
+    id: str
+    event: str
+    lock: str = ""
+    owner: str = ""
+    token: int = 0
+    mode: str = ""
+    more: Mapping[str, str] = {}
+
+
+def event_of(entry: list[Any]) -> Event:
+    entry_id, flat = entry
+    fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    event, lock = fields.pop("event"), fields.pop("lock", "").partition(":lock:")[2]
+    owner, token, mode = fields.pop("owner", ""), int(fields.pop("token", "0")), fields.pop("mode", "")
+    return Event(entry_id.decode(), event, lock, owner, token, mode, fields)
+
+
 Snapshot = dict[bytes, tuple[bytes, bool]]
 
 
@@ -182,6 +202,7 @@ class Runner:
             "waiter_info": one.waiter_info + suffix,
             "sessions": one.sessions,
             "granted": one.granted,
+            "lock_events": one.lock_events,
             "messages": one.messages + suffix,
             "ready": one.ready + suffix,
             "delayed": one.delayed + suffix,
@@ -369,6 +390,30 @@ class Runner:
         assert reply.code == "ok", reply
         waited_ms, more = reply.fields
         return waited_ms, more
+
+    def force_release(self, *holds: tuple[str, int], resource: str = "res", reason: str = "stuck") -> Reply:
+        items = [{"owner": owner, "token": token} for owner, token in holds]
+        return self.call("lock.force_release", resource, reason=reason, items=items)
+
+    def record(self, record_ms: int = KEEP_MS) -> Reply:
+        return self.call("lock.record", "", record_ms=record_ms)
+
+    def events(self, after: str = "", most: int = 256) -> list[Event]:
+        """What is recorded after an entry, which must still be there."""
+        is_gap, *entries = self.call("lock.events", "", after=after, most=most).fields
+        assert is_gap == 0
+        return [event_of(entry) for entry in entries]
+
+    def history(self, resource: str = "res", most: int = 10, before: str = "") -> tuple[str, list[Event]]:
+        """Where to go on, and what was found, the latest first."""
+        go_on, _, *entries = self.call("lock.history", resource, before=before, most=most).fields
+        return go_on.decode(), [event_of(entry) for entry in entries]
+
+    def note_end(self, owner: str, token: int, after: str, *, mode: str = "exclusive", resource: str = "res") -> int:
+        """After how many ms to look again."""
+        reply = self.call("lock.note_end", resource, owner=owner, token=token, mode=mode, after=after)
+        assert reply.code == "ok", reply
+        return int(reply.fields[0])
 
     # -- several locks: `names` in their order, "ab" for the locks a and b
 

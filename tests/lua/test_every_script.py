@@ -47,6 +47,8 @@ MUTATIONS: dict[str, Once] = {
 READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
     "lock.blockers": lambda run: run.call("lock.blockers", "res", cursor="0", after="0"),
+    "lock.events": lambda run: run.call("lock.events", "", after="", most=256),
+    "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
     "cache.read": lambda run: run.read("k", "none"),
@@ -56,6 +58,10 @@ STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
     "lock.hand_over": lambda run: run.hand_over(),
     "fence.shorten": lambda run: run.shorten(1_000),
+    "lock.record": lambda run: run.record(),
+    "lock.note_end": lambda run: run.call(
+        "lock.note_end", "res", owner="a", token=OLD_TOKEN, mode="exclusive", after="0-0"
+    ),
 }
 """Work of the cluster itself, which brings about a state."""
 LINES: dict[str, Callable[[Runner], Reply]] = {
@@ -68,6 +74,7 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.acquire_all": lambda run: run.acquire_all("new", ["free", "free2"]),
     "lock.wait_all": lambda run: run.wait_all("next", ["free", "res"]),
     "lock.withdraw_all": lambda run: run.withdraw_all("two", "pq"),
+    "lock.force_release": lambda run: run.force_release(("a", token_of(run))),
 }
 """Known by their waiter, caller or session instead of a request id: a repeat finds what the first call did."""
 FENCES = {"fence.install", "fence.check"}

@@ -16,9 +16,10 @@ def test_free_locks_are_granted_together_each_with_its_token(run: Runner, mode: 
     assert all(29_000 < run.lease_left_ms("a", name) <= 30_000 for name in "xyz")
 
 
-def test_their_tokens_are_above_and_below_those_of_single_grants(run: Runner) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_their_tokens_are_above_and_below_those_of_single_grants(run: Runner, mode: str) -> None:
     before = run.granted("b", resource="q")
-    tokens = run.granted_all("a", "xy")
+    tokens = run.granted_all("a", "xy", mode)
     after = run.granted("c", resource="r")
     assert [before, *tokens, after] == list(range(before, before + 4))
 

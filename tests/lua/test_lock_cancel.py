@@ -135,6 +135,26 @@ def test_a_retry_of_an_ended_wait_begins_anew(run: Runner, request_id: str) -> N
     assert run.attend().fields == [0, b"0"]
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+def test_it_is_recorded_with_whom_it_waited_for(run: Runner, is_held: bool) -> None:
+    run.record()
+    token = run.granted("a", "shared")
+    run.waiting("w")
+    run.waiting("b", "shared")
+    if is_held:
+        run.cancel("w", "a", token)
+    else:
+        run.cancel("b", "w")
+    (told,) = [one for one in run.events() if one.event == "deadlock"]
+    assert (told.lock, told.owner, told.token, told.mode) == (
+        "res",
+        "w" if is_held else "b",
+        0,
+        "exclusive" if is_held else "shared",
+    )
+    assert told.more == {"because_of": "a" if is_held else "w"}
+
+
 def test_a_repeat_ends_nothing_else(run: Runner) -> None:
     token = run.granted("a")
     run.waiting("b")

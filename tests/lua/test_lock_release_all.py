@@ -21,6 +21,12 @@ def test_what_became_of_each_is_said_and_what_is_held_ends(run: Runner) -> None:
     assert (run.holders("x"), run.holders("z")) == ({}, {"a": token_z})
 
 
+def test_the_first_with_an_old_token_stays_held(run: Runner) -> None:
+    first, second = run.granted_all("a", "xy")
+    assert run.release_all("a", "xy", first - 1, second).fields == [0, b"token_stale", b"ok"]
+    assert run.holders("x") == {"a": first}
+
+
 def test_by_owner_alone_whatever_it_holds_ends(run: Runner) -> None:
     run.granted("a", resource="x")
     run.granted("a", "shared", resource="y")

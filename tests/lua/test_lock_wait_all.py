@@ -83,6 +83,13 @@ def test_nobody_passes_it_while_it_waits_for_the_others(run: Runner, mode: str) 
     assert run.holders("x") == {}
 
 
+def test_nobody_passes_it_not_even_another_for_several(run: Runner) -> None:
+    run.granted("b", resource="y")
+    run.wait_all("m", "xy")
+    code, fields = run.acquire_all("n", "xz")
+    assert (code, fields) == ("lock_held", [1, b"", 0, 1])
+
+
 def test_who_stands_behind_a_free_lock_looks_again_when_the_one_before_may_be_gone(run: Runner) -> None:
     run.granted("b", resource="y", ttl_ms=100_000)
     run.wait_all("m", "xy")

@@ -49,8 +49,8 @@ def test_two_requests_meet_at_the_same_lock_first(one: list[str], other: list[st
 def test_names_that_share_a_part_in_braces_are_one_group() -> None:
     (group,) = grouped(KEYS, ["{bank}:b", "{bank}:a", "c{bank}"])
     assert group.resources == ["c{bank}", "{bank}:a", "{bank}:b"]
-    assert len(group.line_keys) == 4 + 3 * 5
-    assert len(group.hold_keys) == 1 + 3 * 3
+    assert len(group.line_keys) == 5 + 3 * 5
+    assert len(group.hold_keys) == 2 + 3 * 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -63,6 +64,7 @@ class Leases:
         self._running: dict[tuple[bytes, bytes], _Granted] = {}
         self._forgotten_end_at = 0.0
         """When all leases have ended that are not told apart any more."""
+        self._denied: frozenset[tuple[bytes, int]] = frozenset()
 
     def __len__(self) -> int:
         return len(self._running)
@@ -119,6 +121,10 @@ class Leases:
             del self._running[lock, owner]
             self._forget(found.ended_at)
 
+    def deny(self, holds: Iterable[tuple[bytes, int]]) -> None:
+        """Holds, by lock and token, that an operator ended: no proof any more, whenever they were renewed."""
+        self._denied = frozenset(holds)
+
     def earlier(self, end_at: float) -> None:
         """Leases of an earlier life of this node run until then."""
         self._forget(end_at)
@@ -127,7 +133,7 @@ class Leases:
         """The lease, if this node granted or renewed it last and it runs still."""
         found = self._running.get((lock, owner))
         left_ms = int((found.runs_until - steady_s()) * 1000) if found else 0
-        if found is None or found.token != token or left_ms <= 0:
+        if found is None or found.token != token or left_ms <= 0 or (lock, token) in self._denied:
             return None
         rest = found.rest
         if rest.hold_left_ms:

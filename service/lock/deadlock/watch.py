@@ -165,7 +165,7 @@ class Watch:
         reply = await self._scripts.call(
             CANCEL,
             place.partition,
-            (place.partition.quarantine, *place.line_keys),
+            (place.partition.quarantine, *place.line_keys, place.partition.lock_events),
             (wait.waiter, wait.place, *seen, told.verdict(cycle, names), self._wake_channel),
         )
         _, waited_ms, more = reply
