@@ -9,7 +9,7 @@ import pytest
 from service.error_registry import NotCommitted, RaftMessageInvalid, StoreUnavailable
 from service.keys import COUNTER_BITS, Keys
 from service.lock.calls import ACQUIRE, CONFIRM, RELEASE, WAIT, Place
-from service.lock.deadlock import told
+from service.lock.deadlock import told, watch
 from service.lock.deadlock.told import Telling, Told
 from service.lock.deadlock.watch import Watch
 from service.raft.ready import Role, SoftState
@@ -225,7 +225,7 @@ def test_a_wait_that_is_granted_before_it_is_ended_stays_granted(scene: Scene) -
     scene.play(scenario)
 
 
-def test_the_youngest_wait_is_waited_for_until_it_is_told(scene: Scene) -> None:
+def test_the_youngest_wait_is_waited_for_until_it_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands in Redis within its grace. To end the one that was told would be to end another than it should be."""
 
     async def scenario(scene: Scene) -> None:
@@ -237,12 +237,36 @@ def test_the_youngest_wait_is_waited_for_until_it_is_told(scene: Scene) -> None:
         second = store.wait("c", "x")
         third = Told(b"other", b"c", ("x",))
         await scene.tell(first, third)
-        await asyncio.sleep(0.3)
+
+        async def was_seen_often() -> bool:
+            return len(store.calls) > 12
+
+        await eventually(was_seen_often, "the circle to be seen again and again")
         assert "lock.cancel" not in store.calls
         await scene.tell(second)
         await scene.explored()
         assert (store.line("x"), store.line("x2")) == (0, 1)
 
+    monkeypatch.setattr(watch, "UNTOLD_MS", 600_000)
+    scene.play(scenario)
+
+
+def test_a_wait_that_is_never_told_does_not_keep_the_others_in_the_circle(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node does not reach the leader: the youngest of those that are known is ended instead."""
+
+    async def scenario(scene: Scene) -> None:
+        store = scene.store
+        store.acquire("a", "x")
+        store.acquire("c", "x2")
+        first = store.wait("a", "x2")
+        store.wait("c", "x")
+        await scene.tell(first, Told(b"other", b"c", ("x",)))
+        await scene.explored()
+        assert (store.line("x"), store.line("x2")) == (1, 0)
+
+    monkeypatch.setattr(watch, "UNTOLD_MS", -600_000)
     scene.play(scenario)
 
 
