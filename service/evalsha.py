@@ -50,6 +50,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "versions": lambda place: place.partition.versions,
     "sessions": lambda place: place.partition.sessions,
     "granted": lambda place: place.partition.granted,
+    "lock_events": lambda place: place.partition.lock_events,
     "outcome": lambda place: place.partition.outcome + place.request_id,
     "lock": lambda place: place.partition.lock + place.name,
     "readers": lambda place: place.partition.readers + place.name,
@@ -66,7 +67,19 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
 
 _PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key"}
 _PARTITION_KEYS = frozenset(
-    {"fence", "installed", "cluster", "duty", "quarantine", "tokens", "versions", "outcome", "sessions", "granted"}
+    {
+        "fence",
+        "installed",
+        "cluster",
+        "duty",
+        "quarantine",
+        "tokens",
+        "versions",
+        "outcome",
+        "sessions",
+        "granted",
+        "lock_events",
+    }
 )
 """A script that has no other keys acts on the partition as a whole."""
 _RECEIPT_PARTS = ReceiptParts._fields

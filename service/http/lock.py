@@ -1,9 +1,12 @@
 """Lock operations of the API."""
 
 from service.error_registry import (
+    DecisionUnknown,
     LeaseNotCovered,
+    LimitMismatch,
     LockHeld,
     LockHoldersFull,
+    LockHoldExceeded,
     LockLost,
     LockNotHeld,
     LockQuarantine,
@@ -11,10 +14,22 @@ from service.error_registry import (
     LockWaitersFull,
     NoDelegation,
     NodeStopping,
+    NoSuchHold,
+    NotCommitted,
+    PayloadTooLarge,
     TokenStale,
 )
 from service.http.operation import Operation
-from service.lock import AcquireRequest, Granted, Released, ReleaseRequest, Renewed, RenewRequest
+from service.lock import (
+    AcquireRequest,
+    ForceReleased,
+    ForceReleaseRequest,
+    Granted,
+    Released,
+    ReleaseRequest,
+    Renewed,
+    RenewRequest,
+)
 
 OPERATIONS = (
     Operation(
@@ -27,12 +42,15 @@ OPERATIONS = (
             LockQuarantine,
             LockReleased,
             LockHoldersFull,
+            LimitMismatch,
+            PayloadTooLarge,
             LockWaitersFull,
             NoDelegation,
             LeaseNotCovered,
             NodeStopping,
         ),
         bind=lambda context: context.locks.acquire,
+        payload_field="metadata",
         refusal={"granted": False},
         examples=({"resource": "r1", "owner": "alice", "mode": "exclusive", "timeout": 2},),
     ),
@@ -51,9 +69,19 @@ OPERATIONS = (
         summary="Set the time that is left of a lease.",
         request=RenewRequest,
         replies=(Renewed,),
-        errors=(LockLost, NoDelegation, LeaseNotCovered),
+        errors=(LockLost, LockHoldExceeded, NoDelegation, LeaseNotCovered),
         bind=lambda context: lambda request, _: context.locks.renew(request),
         refusal={"renewed": False},
         examples=({"resource": "r1", "owner": "alice", "token": 68719476737, "ttl_ms": 30000},),
+    ),
+    Operation(
+        path="/lock/force-release",
+        summary="End holds of others: decided by the cluster and kept with its reason, then done.",
+        request=ForceReleaseRequest,
+        replies=(ForceReleased,),
+        errors=(NoSuchHold, NotCommitted, DecisionUnknown),
+        bind=lambda context: lambda request, _: context.forcing.force_release(request),
+        refusal={"released": False},
+        examples=({"resource": "r1", "reason": "its host is gone"},),
     ),
 )

@@ -3,7 +3,11 @@
 from service.lock.locks import Locks
 from service.lock.wire import (
     AcquireRequest,
+    Ended,
+    ForceReleased,
+    ForceReleaseRequest,
     Granted,
+    LockList,
     LockState,
     Released,
     ReleaseRequest,
@@ -13,7 +17,11 @@ from service.lock.wire import (
 
 __all__ = [
     "AcquireRequest",
+    "Ended",
+    "ForceReleaseRequest",
+    "ForceReleased",
     "Granted",
+    "LockList",
     "LockState",
     "Locks",
     "ReleaseRequest",

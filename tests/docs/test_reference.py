@@ -31,7 +31,9 @@ OTHER_WORDS = {
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
-    *("parse_hold", "own_hold", "hold_shared", "quarantine_left", "lift_quarantine", "redis_now_ms"),
+    *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
+    *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
+    *("quarantine_left", "lift_quarantine", "redis_now_ms"),
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # fields of the Raft core's own configuration
@@ -65,9 +67,18 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
         assert row["default"] == _default(name, schema), name
 
 
+_PAYLOADS = {
+    "data": limits.PAYLOAD_BYTES_MAX,
+    "value": limits.PAYLOAD_BYTES_MAX,
+    "metadata": limits.LOCK_METADATA_BYTES_MAX,
+}
+
+
 def _range(name: str, about: dict[str, Any]) -> str:
-    if name in ("data", "value") and "type" not in about:
-        return f"up to {limits.PAYLOAD_BYTES_MAX} bytes"
+    if "type" not in about and "enum" not in about:
+        return f"up to {_PAYLOADS[name]} bytes"
+    if about.get("type") == "boolean":
+        return "false, true"
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
     if about["type"] == "array":
@@ -169,6 +180,7 @@ def _known_words() -> Iterator[str]:
     yield from CLUSTER_SETTINGS
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
+    yield from (parameter.name for one in GET_PAGES for parameter in one.parameters)
     _, components = msgspec.json.schema_components(kinds)
     for about in components.values():
         yield from about.get("properties", ())

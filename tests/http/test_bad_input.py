@@ -50,6 +50,9 @@ NAMES = {
 NUMBERS = [
     ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
     ("/lock/acquire", "timeout", -0.001, limits.LOCK_WAIT_S_MAX + 1),
+    ("/lock/acquire", "limit", 0, limits.LOCK_LIMIT_MAX + 1),
+    ("/lock/acquire", "permits", 0, limits.LOCK_LIMIT_MAX + 1),
+    ("/lock/acquire", "max_hold_ms", limits.LEASE_MS_MIN - 1, limits.LOCK_HOLD_MS_MAX + 1),
     ("/lock/release", "token", 0, limits.INTEGER_MAX + 1),
     ("/lock/renew", "token", 0, limits.INTEGER_MAX + 1),
     ("/lock/renew", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
@@ -201,6 +204,47 @@ def test_a_payload_that_some_reader_cannot_read_is_refused(
     document = refused(quiet, path, body % payload)
     assert document["status"] in (400, 422)
     assert document.get("field", field) == field
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"mode": "semaphore"}, "limit"),
+        ({"mode": "exclusive", "limit": 2}, "limit"),
+        ({"mode": "shared", "limit": 2}, "limit"),
+        ({"permits": 1}, "permits"),
+        ({"mode": "shared", "permits": 1}, "permits"),
+        ({"limit": 2, "permits": 3}, "permits"),
+        ({"ttl_ms": 1_000, "max_hold_ms": 999}, "max_hold_ms"),
+        ({"max_hold_ms": 29_999}, "max_hold_ms"),
+        ({"mode": "upgrade"}, "mode"),
+        ({"mode": None}, "mode"),
+        ({"reentrant": 1}, "reentrant"),
+        ({"reentrant": "true"}, "reentrant"),
+        ({"limit": True}, "limit"),
+        ({"metadata": "x" * limits.LOCK_METADATA_BYTES_MAX}, "metadata"),
+    ],
+    ids=repr,
+)
+def test_what_no_lock_can_be_is_refused_and_its_field_named(
+    quiet: tuple[NodeProcess, RedisServer], more: dict[str, Any], field: str
+) -> None:
+    document = refused(quiet, "/lock/acquire", {**GOOD["/lock/acquire"], **more})
+    assert document["field"] == field
+    assert document["status"] == (413 if field == "metadata" else 422)
+
+
+@pytest.mark.parametrize("payload", [b'"\xff"', b'"\\ud800"', b"01", b"[1,]", b"[" * 200 + b"]" * 200], ids=repr)
+def test_metadata_that_some_reader_cannot_read_is_refused(
+    quiet: tuple[NodeProcess, RedisServer], payload: bytes
+) -> None:
+    document = refused(quiet, "/lock/acquire", b'{"resource":"r","owner":"o","metadata":%s}' % payload)
+    assert document["status"] in (400, 422)
+    assert document.get("field", "metadata") == "metadata"
+
+
+def test_all_is_a_yes_or_a_no(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    assert refused(quiet, "/lock/release", {**GOOD["/lock/release"], "all": 1})["field"] == "all"
 
 
 def test_a_body_over_the_limit_is_413(quiet: tuple[NodeProcess, RedisServer]) -> None:

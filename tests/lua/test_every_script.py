@@ -32,19 +32,28 @@ MUTATIONS: dict[str, Once] = {
 }
 READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
+    "lock.events": lambda run: run.call("lock.events", "", after="", most=256),
+    "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
+    "cache.read": lambda run: run.read("k", "none"),
+    "cache.compare": lambda run: run.compare(k=1),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
     "lock.hand_over": lambda run: run.hand_over(),
     "fence.shorten": lambda run: run.shorten(1_000),
+    "lock.record": lambda run: run.record(),
+    "lock.note_end": lambda run: run.call(
+        "lock.note_end", "res", owner="a", token=OLD_TOKEN, mode="exclusive", after="0-0"
+    ),
 }
 """Work of the cluster itself, which brings about a state."""
 LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.wait": lambda run: run.wait("next"),
     "lock.withdraw": lambda run: run.withdraw("last"),
     "lock.attend": lambda run: run.attend(),
+    "lock.force_release": lambda run: run.force_release(("a", token_of(run))),
 }
 """Known by their waiter or session instead of a request id: a repeat finds what the first call did."""
 FENCES = {"fence.install", "fence.check"}
