@@ -41,6 +41,7 @@
 --- @include lib/may_grant
 --- @include lib/held_until
 --- @include lib/tell
+--- @include lib/line
 --- @include lib/hand_over
 --- @include lib/print_waiter
 local owner, mode, ttl_ms, waiter, session, wake_channel = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[10]

@@ -215,7 +215,8 @@ class Runner:
         script = self.scripts[script_name]
         known = self.keys_of(name, request_id)
         keys = [known[key.name] for key in script.keys]
-        keys += [self.keys_of(more, request_id)[script.keys[-1].name] for more in more_keys]
+        repeated = [key.name for key in script.keys if key.repeats]
+        keys += [self.keys_of(more, request_id)[key] for more in more_keys for key in repeated]
         given = {
             "fence": self.fence,
             "fingerprint": (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint,
@@ -376,6 +377,43 @@ class Runner:
         reply = self.call("lock.note_end", resource, owner=owner, token=token, mode=mode, after=after)
         assert reply.code == "ok", reply
         return int(reply.fields[0])
+
+    # -- several locks: `names` in their order, "ab" for the locks a and b
+
+    def acquire_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> Reply:
+        return self._several("lock.acquire_all", names, owner=owner, mode=mode, **self._request(owner, args))
+
+    def granted_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> list[int]:
+        """The tokens of locks that are there to be had."""
+        reply = self.acquire_all(owner, names, mode, **args)
+        assert reply.code == "ok", reply
+        return [int(token) for token in reply.fields[1:]]
+
+    def wait_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> Reply:
+        """Stand in all lines; the waiter's id is made of the owner's name."""
+        given = {"waiter": waiter_of(owner), "session": SESSION, "session_ms": SESSION_MS, "wait_ms": 60_000, **args}
+        return self._several("lock.wait_all", names, owner=owner, mode=mode, **self._request(owner, given))
+
+    def withdraw_all(self, owner: str, names: Iterable[str], **args: Any) -> Reply:
+        given = {"waiter": waiter_of(owner), "session": SESSION, **args}
+        return self._several("lock.withdraw_all", names, owner=owner, **self._request(owner, given))
+
+    def release_all(self, owner: str, names: Iterable[str], *tokens: int, **args: Any) -> Reply:
+        items = [{"token": token} for token in tokens or [""] * len(list(names))]
+        return self._several("lock.release_all", names, owner=owner, items=items, **args)
+
+    def renew_all(self, owner: str, names: Iterable[str], *tokens: int, ttl_ms: int | str = "", **args: Any) -> Reply:
+        items = [{"token": token} for token in tokens]
+        return self._several("lock.renew_all", names, owner=owner, ttl_ms=ttl_ms, items=items, **args)
+
+    def _several(self, script_name: str, names: Iterable[str], **args: Any) -> Reply:
+        first, *more = names
+        return self.call(script_name, first, more_keys=more, **args)
+
+    @staticmethod
+    def _request(owner: str, args: dict[str, Any]) -> dict[str, Any]:
+        """A request always has an id and a caller here: that of its owner, unless it says another."""
+        return {"request_id": f"id-{owner}", "caller": "ca11e4", "ttl_ms": 30_000, **args}
 
     def line(self, resource: str = "res") -> list[str]:
         """The owners that wait, in order, as lock.inspect tells them."""

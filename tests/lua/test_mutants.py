@@ -17,6 +17,7 @@ from tests.lua import (
     mutants_quarantine,
     mutants_queue,
     mutants_rest,
+    mutants_several,
     mutants_waiting,
 )
 from tests.lua.mutant import Mutant, mutated
@@ -30,6 +31,7 @@ MUTANTS = (
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
+    *mutants_several.MUTANTS,
     *mutants_waiting.MUTANTS,
 )
 
