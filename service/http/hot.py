@@ -47,6 +47,8 @@ class _Bound:
 
 
 class HotEndpoint:
+    body_bytes_max = BODY_BYTES_MAX
+
     def __init__(self, operation: Operation, context: Context) -> None:
         self._operation = operation
         self._traffic = context.traffic
