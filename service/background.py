@@ -1,13 +1,21 @@
-"""Tasks a node cannot live without: when one ends by a defect, the node says so and stops, rather than limping on."""
+"""Tasks a node cannot live without: when one ends by a defect, the node says so and stops, rather than limping on.
+
+And the beat that their regular work shares: to wake an idle process costs more than what it then does.
+"""
 
 import asyncio
 import logging
 import os
+import random
 import signal
 from collections.abc import Coroutine
 from typing import Any
 
 log = logging.getLogger("simpul.node")
+
+_PHASE_S = random.random()  # noqa: S311 - so that the nodes of one machine do not wake together
+_TOO_SOON_S = 0.05
+"""A timer may be early by its grain; and what has just been done need not be done again."""
 
 
 def start(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
@@ -21,6 +29,12 @@ def finite(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_failed)
     return task
+
+
+def until_beat_s(every_s: float) -> float:
+    """Seconds, about `every_s` at the most, until what is done so often is done next: all of it at one moment."""
+    left_s = every_s - (asyncio.get_running_loop().time() + _PHASE_S) % every_s
+    return left_s if left_s > _TOO_SOON_S * every_s else left_s + every_s
 
 
 async def stop(task: "asyncio.Task[None] | None") -> None:

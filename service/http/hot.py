@@ -28,6 +28,8 @@ _JSON = (b"content-type", b"application/json")
 
 
 class HotEndpoint:
+    body_bytes_max = BODY_BYTES_MAX
+
     def __init__(self, operation: Operation, context: Context) -> None:
         self._operation = operation
         self._traffic = context.traffic

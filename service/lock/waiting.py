@@ -90,6 +90,7 @@ class Waiting:
         self._lines: dict[bytes, _Line] = {}
         self._by_waiter: dict[bytes, list[Parked]] = {}
         self._hurry = asyncio.Event()
+        self._is_somebody_here = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._count = 0
         self._is_closed = False
@@ -122,6 +123,7 @@ class Waiting:
         self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
         self._by_waiter.setdefault(waiter, []).append(parked)
         self._count += 1
+        self._is_somebody_here.set()
         return parked
 
     def leave(self, parked: Parked) -> bool:
@@ -136,6 +138,8 @@ class Waiting:
         if not others:
             del self._by_waiter[parked.waiter]
         self._count -= 1
+        if not self._count:
+            self._is_somebody_here.clear()
         return not others
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
@@ -218,17 +222,21 @@ class Waiting:
 
     async def _attend_for_ever(self) -> None:
         while True:
+            await self._is_somebody_here.wait()
             try:
-                async with asyncio.timeout(ATTEND_EVERY_S):
+                async with asyncio.timeout(background.until_beat_s(ATTEND_EVERY_S)):
                     await self._hurry.wait()
             except TimeoutError:
                 pass
             self._hurry.clear()
-            partitions = {line.place.partition for line in self._lines.values()}
+            by_partition: dict[Partition, list[_Line]] = {}
+            for line in self._lines.values():
+                by_partition.setdefault(line.place.partition, []).append(line)
             # All in one write: calls to one Redis that are made in one turn of the loop are sent together.
-            await asyncio.gather(*(self._attend(partition) for partition in partitions))
+            await asyncio.gather(*(self._attend(partition, lines) for partition, lines in by_partition.items()))
 
-    async def _attend(self, partition: Partition) -> None:
+    async def _attend(self, partition: Partition, lines: list[_Line]) -> None:
+        """`lines` are those of the partition; one that is formed meanwhile has just been put into Redis, too."""
         try:
             cursor = b"0"
             while True:
@@ -246,7 +254,7 @@ class Waiting:
         except SimpulError as error:
             log.debug("attending to partition %d: %s", partition.number, error.detail)
             return
-        await self._stand_in_line_again(partition)
+        await self._stand_in_line_again(lines)
 
     def _doubt(self, partition: Partition) -> None:
         """This session had ended: others may have passed over its waiters."""
@@ -255,14 +263,10 @@ class Waiting:
                 for parked in line.parked:
                     parked.is_queued = False
 
-    async def _stand_in_line_again(self, partition: Partition) -> None:
+    async def _stand_in_line_again(self, lines: list[_Line]) -> None:
         """In the order in which they came to this node: what is sent first is done first."""
         missing = [
-            parked
-            for line in self._lines.values()
-            if line.place.partition is partition
-            for parked in line.parked
-            if not parked.is_queued and not parked.granted.done()
+            parked for line in lines for parked in line.parked if not parked.is_queued and not parked.granted.done()
         ]
         answers = await asyncio.gather(*(parked.enqueue() for parked in missing), return_exceptions=True)
         for parked, answer in zip(missing, answers, strict=True):

@@ -105,7 +105,7 @@ class Reporter:
         while True:
             await self._one_round()
             interval_s = self._machine.setting("delegation_ms") / 1000 / REPORTS_PER_DELEGATION
-            await _first_of((self._due.wait(), self._runner.changed()), interval_s)
+            await _first_of((self._due.wait(), self._runner.changed()), background.until_beat_s(interval_s))
 
     async def _one_round(self) -> None:
         self._due.clear()
