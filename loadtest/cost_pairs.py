@@ -44,7 +44,7 @@ class Setting:
         """EVALSHA as a node sends it: keys and arguments by the names in the script's header; `name` is the lock,
         topic or cache key."""
         made = self._scripts[script]
-        shared = ("fence", "tokens", "versions", "sessions", "granted", "quarantine")
+        shared = ("fence", "tokens", "versions", "sessions", "granted", "quarantine", "lock_events")
         # An empty name: the partition's keys alone (outcome of no request id).
         keys = [
             getattr(self._partition, _ATTRIBUTE.get(key.name, key.name))
@@ -89,6 +89,8 @@ _ARGUMENTS: dict[str, Any] = {
     "generation": "",
     "value": PAYLOAD,
     "if_version": "",
+    "detail": "",
+    "all": "",
 }
 
 

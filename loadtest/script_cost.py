@@ -28,6 +28,7 @@ PIPELINE = 32
 CLIENTS = 16
 CALLS = 60_000
 CALL_S_MAX = 60.0
+RECORDED_MS = 600_000
 TARGET = 4.0
 
 
@@ -75,11 +76,15 @@ async def measure_calls(valkey: EmbeddedValkey, command: list[bytes], calls: int
     return Cost(float(rate), used_s / calls * 1e6)
 
 
-async def compare(valkey: EmbeddedValkey, script_set: ScriptSet, pair: Pair, name: str, calls: int) -> Compared:
+async def compare(
+    valkey: EmbeddedValkey, script_set: ScriptSet, pair: Pair, name: str, calls: int, *, recorded: bool
+) -> Compared:
     """One round of one pair. Raises LoadError when the script refused what the bare command did."""
     with redis.Redis(port=valkey.port, protocol=2) as client:
         setting = Setting(client, script_set, name, calls)
         pair.prepare(setting)
+        if recorded:
+            setting.execute(*setting.call("lock.record", "", record_ms=RECORDED_MS))
         answer = setting.execute(*pair.script(setting, "once"))
         if answer[0] != b"ok":
             raise LoadError(f"{pair.name} was refused: {answer}")
@@ -100,7 +105,9 @@ async def measure(options: argparse.Namespace) -> dict[Pair, list[Compared]]:
                     print(
                         f"\rround {number + 1}/{options.rounds}: {pair.name:<20}", end="", file=sys.stderr, flush=True
                     )
-                    found[pair].append(await compare(valkey, script_set, pair, f"r{number}", options.calls))
+                    found[pair].append(
+                        await compare(valkey, script_set, pair, f"r{number}", options.calls, recorded=options.recorded)
+                    )
     print(file=sys.stderr)
     return found
 
@@ -127,6 +134,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="scripts whose names start so")
     parser.add_argument("--appendfsync", choices=("everysec", "always", "no"), default="everysec")
     parser.add_argument("--lua", type=Path, help="another lua/ folder, to try a variant")
+    parser.add_argument("--recorded", action="store_true", help="with lock events recorded meanwhile")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a script costs more than its target")
     options = parser.parse_args()
     began = monotonic()

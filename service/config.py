@@ -161,6 +161,16 @@ SETTINGS: tuple[Setting, ...] = (
         "Keys and values held by the near cache, without the interpreter's own overhead (about 250 bytes an entry).",
     ),
     Setting(
+        "SIMPUL_NEAR_STALE_MS",
+        "near_stale_ms",
+        int,
+        "1000",
+        "ms",
+        "100-60000",
+        "The near cache never serves a value that was overwritten longer ago than this, whatever messages are lost. "
+        "While copies are read, Redis is asked for a counter of their partition about twice in this time.",
+    ),
+    Setting(
         "SIMPUL_CLUSTER_SECRET",
         "cluster_secret",
         str,
@@ -252,6 +262,7 @@ class Config:
     outcome_keep_ms: int
     near_entries_max: int
     near_bytes_max: int
+    near_stale_ms: int
     cluster_secret: str
     heartbeat_ms: int
     election_ms: int

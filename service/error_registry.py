@@ -210,7 +210,7 @@ class LockNotHeld(SimpulError):
     status = 409
     title = "The lock is not held by this owner"
     detail_template = (
-        '{owner} does not hold {resource}: it never did, released it, or its lease ended.'
+        '{owner} does not hold {resource}: it never did, released it, its lease ended, or an operator ended it.'
     )
     action = (
         'Stop the work that the lock protected if it is still running; acquire again to continue.'
@@ -221,6 +221,24 @@ class LockNotHeld(SimpulError):
         super().__init__(owner=owner, resource=resource, **shown)
 
 
+class NoSuchHold(SimpulError):
+    """No such hold."""
+
+    code = "no_such_hold"
+    status = 409
+    title = "No such hold"
+    detail_template = (
+        '{resource} is not held by {named}.'
+    )
+    action = (
+        'Look who holds it (GET /lock/NAME) and name that hold, or leave owner and token out.'
+    )
+    retry = "no"
+
+    def __init__(self, *, resource: Any, named: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, named=named, **shown)
+
+
 class LockLost(SimpulError):
     """The lock is no longer held."""
 
@@ -228,7 +246,7 @@ class LockLost(SimpulError):
     status = 409
     title = "The lock is no longer held"
     detail_template = (
-        '{owner} no longer holds {resource} with token {token}: its lease ended, or Redis lost it and no node can vouch for it.'
+        '{owner} no longer holds {resource} with token {token}: its lease ended, an operator ended it, or Redis lost it and no node can vouch for it.'
     )
     action = (
         'Stop the protected work now, then acquire again. Renew at a third of ttl_ms.'
@@ -273,6 +291,42 @@ class LockHoldersFull(SimpulError):
 
     def __init__(self, *, resource: Any, limit: Any, **shown: Any) -> None:
         super().__init__(resource=resource, limit=limit, **shown)
+
+
+class LimitMismatch(SimpulError):
+    """The semaphore has another limit."""
+
+    code = "limit_mismatch"
+    status = 409
+    title = "The semaphore has another limit"
+    detail_template = (
+        '{resource} is held or waited for as a semaphore with a limit of {limit}.'
+    )
+    action = (
+        'Ask with that limit. It can be another one once nobody holds the lock or waits for it.'
+    )
+    retry = "no"
+
+    def __init__(self, *, resource: Any, limit: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, limit=limit, **shown)
+
+
+class LockHoldExceeded(SimpulError):
+    """The lock was held for as long as it may be."""
+
+    code = "lock_hold_exceeded"
+    status = 409
+    title = "The lock was held for as long as it may be"
+    detail_template = (
+        '{owner} may hold {resource} for {left_ms} ms yet, and no lease is that short: max_hold_ms of its acquire has passed.'
+    )
+    action = (
+        'Finish, and acquire again to continue.'
+    )
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, left_ms: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, left_ms=left_ms, **shown)
 
 
 class LockQuarantine(SimpulError):
@@ -363,6 +417,24 @@ class LockWaitersFull(SimpulError):
 
     def __init__(self, *, limit: Any, where: Any, **shown: Any) -> None:
         super().__init__(limit=limit, where=where, **shown)
+
+
+class WatchersFull(SimpulError):
+    """Too many clients watch."""
+
+    code = "watchers_full"
+    status = 503
+    title = "Too many clients watch"
+    detail_template = (
+        '{limit} streams of events are open on this node already.'
+    )
+    action = (
+        'Watch through another node, or try again after Retry-After. One stream can watch several locks.'
+    )
+    retry = "later"
+
+    def __init__(self, *, limit: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, **shown)
 
 
 class NodeStopping(SimpulError):
@@ -1008,14 +1080,18 @@ BY_CODE: dict[str, type[SimpulError]] = {
     RequestIdReused.code: RequestIdReused,
     LockHeld.code: LockHeld,
     LockNotHeld.code: LockNotHeld,
+    NoSuchHold.code: NoSuchHold,
     LockLost.code: LockLost,
     LockReleased.code: LockReleased,
     LockHoldersFull.code: LockHoldersFull,
+    LimitMismatch.code: LimitMismatch,
+    LockHoldExceeded.code: LockHoldExceeded,
     LockQuarantine.code: LockQuarantine,
     NoDelegation.code: NoDelegation,
     LeaseNotCovered.code: LeaseNotCovered,
     TokenStale.code: TokenStale,
     LockWaitersFull.code: LockWaitersFull,
+    WatchersFull.code: WatchersFull,
     NodeStopping.code: NodeStopping,
     AlreadyAcked.code: AlreadyAcked,
     ReceiptExpired.code: ReceiptExpired,

@@ -50,6 +50,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "versions": lambda place: place.partition.versions,
     "sessions": lambda place: place.partition.sessions,
     "granted": lambda place: place.partition.granted,
+    "lock_events": lambda place: place.partition.lock_events,
     "outcome": lambda place: place.partition.outcome + place.request_id,
     "lock": lambda place: place.partition.lock + place.name,
     "readers": lambda place: place.partition.readers + place.name,
@@ -66,7 +67,19 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
 
 _PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key"}
 _PARTITION_KEYS = frozenset(
-    {"fence", "installed", "cluster", "duty", "quarantine", "tokens", "versions", "outcome", "sessions", "granted"}
+    {
+        "fence",
+        "installed",
+        "cluster",
+        "duty",
+        "quarantine",
+        "tokens",
+        "versions",
+        "outcome",
+        "sessions",
+        "granted",
+        "lock_events",
+    }
 )
 """A script that has no other keys acts on the partition as a whole."""
 _RECEIPT_PARTS = ReceiptParts._fields
@@ -76,6 +89,7 @@ _OFFLINE_GENERATION = 1
 
 _DEFAULTS: Mapping[str, str] = {
     "mode": "exclusive",
+    "caller": "0",
     "delay_ms": "0",
     "max": "1",
     "session_ms": str(SESSION_MS),
@@ -128,7 +142,9 @@ def invocation(
     standing = read(partition) if read else offline
     standing = standing._replace(fence=given.get("fence", [standing.fence])[0])
     known = _known_values(keys, config, standing, bool(places[0].request_id))
-    return Invocation(script, _keys(script, places), _args(script, given, known), partition)
+    return Invocation(
+        script, _keys(script, places), _args(script, given, known, _items(script, given, places)), partition
+    )
 
 
 def usage(script: LuaScript) -> str:
@@ -211,12 +227,11 @@ def _places(script: LuaScript, keys: Keys, given: Mapping[str, list[str]]) -> li
 
 
 def _keys(script: LuaScript, places: list[Place]) -> tuple[bytes, ...]:
-    built: list[bytes] = []
     for key in script.keys:
-        builder = KEY_BUILDERS.get(key.name)
-        if builder is None:
+        if key.name not in KEY_BUILDERS:
             raise EvalshaError(f"{script.name} has a key {key.name!r}, which KEY_BUILDERS in service/evalsha.py lacks")
-        built += (builder(place) for place in (places if key.repeats else places[:1]))
+    built = [KEY_BUILDERS[key.name](places[0]) for key in script.keys if not key.repeats]
+    built += (KEY_BUILDERS[key.name](place) for place in places for key in script.keys if key.repeats)
     return tuple(built)
 
 
@@ -236,9 +251,15 @@ def _known_values(keys: Keys, config: Config, standing: Standing, has_request_id
     }
 
 
-def _args(script: LuaScript, given: Mapping[str, list[str]], known: Mapping[str, str]) -> tuple[bytes, ...]:
+def _items(script: LuaScript, given: Mapping[str, list[str]], places: list[Place]) -> int:
+    """How often the repeated arguments are sent: once for each place, where places repeat too."""
+    if script.keys[-1].repeats:
+        return len(places)
+    return max((len(given.get(argument.name, ())) for argument in script.args if argument.repeats), default=0) or 1
+
+
+def _args(script: LuaScript, given: Mapping[str, list[str]], known: Mapping[str, str], items: int) -> tuple[bytes, ...]:
     repeated = [argument for argument in script.args if argument.repeats]
-    items = max((len(given.get(argument.name, ())) for argument in repeated), default=0) or 1
     values = [_value(script, argument, given, known, 0) for argument in script.args if not argument.repeats]
     values += [_value(script, argument, given, known, item) for item in range(items) for argument in repeated]
     return tuple(value.encode("utf-8", "surrogateescape") for value in values)

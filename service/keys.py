@@ -26,6 +26,7 @@ class Partition:
         "granted",
         "inflight",
         "lock",
+        "lock_events",
         "messages",
         "number",
         "outcome",
@@ -51,6 +52,7 @@ class Partition:
         self.duty = prefix + b"duty"
         self.sessions = prefix + b"sessions"
         self.granted = prefix + b"granted"
+        self.lock_events = prefix + b"lock_events"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
         self.readers = prefix + b"readers:"
@@ -69,6 +71,8 @@ class Keys:
 
     def __init__(self, cluster: str) -> None:
         self.partitions = tuple(Partition(cluster, number) for number in range(PARTITIONS))
+        self.pattern = f"simpul:{cluster}:{{p??}}:[lw]*:".encode()
+        """For SCAN: keys of locks, of those that wait for them, and a few others; the beginning of a name follows."""
         self.wake_channel = f"simpul:{cluster}:wake".encode()
         self.invalidate_channel = f"simpul:{cluster}:invalidate".encode()
 

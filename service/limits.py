@@ -30,10 +30,35 @@ LOCK_HOLDERS_MAX = 10_000
 """Shared holders of one resource at one time."""
 LOCK_HOLDERS_SHOWN_MAX = 100
 """Holders listed in one reply; `more` says that there are others."""
+LOCK_LIMIT_MAX = 10_000
+"""Permits of one semaphore."""
+LOCK_METADATA_BYTES_MAX = 1024
+"""`metadata` of one hold, as the JSON bytes that were sent: each refusal shows up to a hundred of them."""
+LOCK_HOLD_MS_MAX = 30 * 24 * 60 * 60 * 1000
+"""How long one hold can be limited to in all, renewals included."""
 LOCK_WAITERS_MAX = 10_000
 """Requests that wait for one resource at one time."""
 LOCK_WAITERS_SHOWN_MAX = 100
 LOCK_WAITERS_PER_NODE_MAX = 10_000
+LOCK_RESOURCES_MIN = 2
+LOCK_RESOURCES_MAX = 16
+"""Locks that one request takes together."""
+LOCK_PARTITIONS_MAX = 8
+"""Partitions that they may live in: each is a step of its own."""
+
+LOCK_EVENTS_MAX = 1_024
+"""Events kept of all locks of one partition (lua/lib/event.lua); Redis may keep up to 100 more."""
+LOCK_EVENTS_KEEP_MS = 10 * 60 * 1000
+"""How long recording goes on after the last watcher of a partition is gone: who comes back in time misses nothing."""
+LOCK_HISTORY_MAX = 100
+"""Events of one lock in one reply."""
+LOCK_LIST_MAX = 100
+LOCK_LIST_DEFAULT = 50
+"""Locks in one page of the list."""
+WATCHERS_PER_NODE_MAX = 1_000
+"""Streams of events that one node serves at a time."""
+WATCHED_LOCKS_MAX = 32
+"""Locks, or prefixes, in one stream of events."""
 
 VISIBILITY_MS_MIN = 50
 VISIBILITY_MS_MAX = 12 * 60 * 60 * 1000

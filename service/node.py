@@ -15,20 +15,24 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from service import background, logs
-from service.cache import Caches, NearCache
+from service.cache import Caches, Keeper, NearCache
 from service.config import Config, ConfigError
 from service.decisions.authority import Authority
 from service.decisions.member import Member
 from service.decisions.node.fence import Fence
 from service.duties import Round
 from service.duties.quarantine import LiftQuarantine
+from service.duties.recording import RecordEvents
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
@@ -61,13 +65,17 @@ def assemble(config: Config) -> Context:
     scripts = Scripts(primaries, fence)
     authority.connect(primaries, scripts)
     waiting = Waiting(scripts, keys)
-    near = NearCache(entries_max=config.near_entries_max, bytes_max=config.near_bytes_max)
+    near = NearCache(
+        entries_max=config.near_entries_max, bytes_max=config.near_bytes_max, bound_ms=config.near_stale_ms
+    )
+    keeper = Keeper(scripts, keys, near)
     keep_ms = config.outcome_keep_ms
-    caches = Caches(scripts, keys, near, outcome_keep_ms=keep_ms)
+    caches = Caches(scripts, keys, near, keeper, outcome_keep_ms=keep_ms)
 
     def heard_again() -> None:
         near.turn_on()
         waiting.attend_now()
+        watching.read_now()
 
     subscriber = Subscriber(
         primaries.heard_at,
@@ -77,18 +85,34 @@ def assemble(config: Config) -> Context:
         on_down=near.turn_off,
     )
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
-    duties = Round(config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys)])
+    duties = Round(
+        config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine)]
+    )
+
+    locks = Locks(
+        scripts,
+        keys,
+        waiting,
+        delegation=authority.delegation,
+        leases=authority.leases,
+        witnesses=authority.witnesses,
+        forced=authority.forced,
+        outcome_keep_ms=keep_ms,
+    )
+    watching = Watching(scripts, keys, subscriber, locks)
 
     def heard_wake(key: bytes) -> None:
         waiting.heard_wake(key)
+        watching.heard_wake(key)
         if key.startswith(EVERY):
             duties.look()
 
     subscriber.hear(keys.wake_channel, heard_wake)
     subscriber.hear(waiting.channel, waiting.heard_grant)
-    subscriber.hear(keys.invalidate_channel, caches.heard)
-    fence.on_generation(near.clear)
+    subscriber.hear(keys.invalidate_channel, caches.listener())
+    fence.on_generation(near.begin_anew)
     fence.on_generation(waiting.begin_anew)
+    fence.on_generation(watching.begin_anew)
     return Context(
         config=config,
         authority=authority,
@@ -97,15 +121,19 @@ def assemble(config: Config) -> Context:
         subscriber=subscriber,
         scripts=scripts,
         waiting=waiting,
+        watching=watching,
         near=near,
-        locks=Locks(
+        keeper=keeper,
+        locks=locks,
+        listing=Listing(primaries, keys, locks),
+        forcing=Forcing(
             scripts,
             keys,
             waiting,
-            delegation=authority.delegation,
+            locks,
+            decisions=member.decisions,
+            forced=authority.forced,
             leases=authority.leases,
-            witnesses=authority.witnesses,
-            outcome_keep_ms=keep_ms,
         ),
         queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
         caches=caches,
@@ -120,6 +148,7 @@ def application(context: Context) -> Application:
         context.authority.start()
         context.duties.start()
         context.waiting.start()
+        context.keeper.start()
         # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
         gc.collect()
         gc.freeze()
@@ -128,6 +157,8 @@ def application(context: Context) -> Application:
             yield
         finally:
             await background.stop(lag)
+            await context.watching.stop()
+            await context.keeper.stop()
             await context.waiting.stop()
             await context.duties.stop()
             await context.authority.stop()
@@ -182,6 +213,7 @@ class _Server(uvicorn.Server):
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
         self._context.waiting.close()
+        self._context.watching.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")
 

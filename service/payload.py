@@ -11,15 +11,15 @@ from service.limits import PAYLOAD_BYTES_MAX, PAYLOAD_DEPTH_MAX
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
-def check_payload(field: str, raw: msgspec.Raw) -> bytes:
+def check_payload(field: str, raw: msgspec.Raw, limit_bytes: int = PAYLOAD_BYTES_MAX) -> bytes:
     """The payload's bytes. Raises PayloadTooLarge or FieldInvalid, naming the field.
 
     orjson parses it once more than the decoder of the envelope, which skips over it: that one lets bytes that are
     not UTF-8 through, and one such message would break every consumer's reply.
     """
     payload = bytes(raw)
-    if len(payload) > PAYLOAD_BYTES_MAX:
-        raise PayloadTooLarge(field=field, size_bytes=len(payload), limit_bytes=PAYLOAD_BYTES_MAX)
+    if len(payload) > limit_bytes:
+        raise PayloadTooLarge(field=field, size_bytes=len(payload), limit_bytes=limit_bytes)
     try:
         orjson.loads(payload)
     except orjson.JSONDecodeError as error:

@@ -5,7 +5,7 @@ local function held_until(lock, readers, now_ms)
   if not hold then
     return 0
   end
-  if parse_hold(hold) then
+  if parse_hold(hold) == "exclusive" then
     return now_ms + math.max(redis.call("PTTL", lock), 1)
   end
   local last = tonumber(redis.call("ZRANGE", readers, -1, -1, "WITHSCORES")[2] or 0)

@@ -9,6 +9,7 @@
 --   6 waiters: those who wait, in order, a sorted set
 --   7 waiter_info: what is known of each that waits, a hash (see lib/waiter)
 --   8 granted: grants not confirmed yet, a hash (see lib/granted)
+--   9 lock_events: what happened to locks, a stream while it is recorded (see lib/event)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -26,13 +27,16 @@
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/once
+--- @include lib/event
 --- @include lib/own_hold
---- @include lib/last_reader
 --- @include lib/held_until
 --- @include lib/tell_if_sooner
+--- @include lib/write_hold
 local lock, readers, reader_holds, waiter_info = KEYS[3], KEYS[4], KEYS[5], KEYS[7]
-local owner, token, ttl_ms, waiter = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local held, _, is_exclusive, now_ms = own_hold(lock, readers, reader_holds, owner)
+local owner, token, waiter = ARGV[4], ARGV[5], ARGV[7]
+local ttl_ms = tonumber(ARGV[6])
+local own = own_hold(lock, readers, reader_holds, owner)
+local held = own and own.token
 if first_outcome then
   local first = string.format("%.0f", first_outcome[2])
   if held == first then
@@ -44,19 +48,21 @@ end
 if held ~= token then
   return { LOCK_LOST }
 end
-local reply = { OK, tonumber(token), tonumber(ttl_ms) }
+local reply = { OK, tonumber(token), ttl_ms }
 if redis.call("HDEL", KEYS[8], waiter) == 0 then
   reply[4] = 1
   return reply
 end
-if is_exclusive then
-  redis.call("SET", lock, "x" .. token .. " " .. ttl_ms .. " 0 " .. owner, "PX", ttl_ms)
-else
-  redis.call("HSET", reader_holds, owner, token .. " " .. ttl_ms)
-  redis.call("ZADD", readers, now_ms + ttl_ms, owner)
-  end_with_last_reader(lock, readers, reader_holds)
+local now_ms = redis_now_ms()
+own.ttl_ms, own.lease_ms, own.now_ms = ttl_ms, ttl_ms, now_ms
+if own.more then
+  own.more.granted_at = now_ms
 end
+write_hold(lock, readers, reader_holds, owner, own)
+record_event(KEYS[9], "granted", lock, owner, token, own.mode, "ttl_ms", ttl_ms)
 if redis.call("EXISTS", KEYS[6]) == 1 then
-  tell_if_sooner(lock, waiter_info, ARGV[8], held_until(lock, readers, redis_now_ms()))
+  -- Of a semaphore the others have not changed, and those who wait were told of them.
+  local ends_at = own.mode == "semaphore" and now_ms + ttl_ms or held_until(lock, readers, now_ms)
+  tell_if_sooner(lock, waiter_info, ARGV[8], ends_at)
 end
 return keep_outcome(reply)

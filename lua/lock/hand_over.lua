@@ -17,7 +17,7 @@
 -- Replies:
 --   OK left_ms waiters grants more: what holds the lock ends in left_ms; so many wait yet, and so many were given it;
 --     more = 1 when another call has more to do
--- Complexity: O(log h + log w) with h shared holders and w who wait; bounded as lock.release is
+-- Complexity: O(log h + log w) with h holders and w who wait; bounded as lock.release is
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/counter
@@ -25,6 +25,7 @@
 --- @include lib/held_until
 --- @include lib/tell
 --- @include lib/tell_if_sooner
+--- @include lib/line
 --- @include lib/hand_over
 local wake_channel = ARGV[2]
 local begins_in_ms = grants_begin_in_ms(tokens, KEYS[2])
@@ -32,11 +33,11 @@ if not begins_in_ms then
   return { FENCE_MISSING }
 end
 local now_ms = redis_now_ms()
-local grants, more, own_ends_at = 0, 0, nil
+local grants, more, sooner_at = 0, 0, nil
 if begins_in_ms == 0 then
-  grants, more, own_ends_at = hand_over(now_ms, wake_channel)
+  grants, more, sooner_at = hand_over(now_ms, wake_channel)
 end
-local ends_at = math.max(own_ends_at or held_until(lock, readers, now_ms), now_ms + begins_in_ms)
+local ends_at = math.max(sooner_at or held_until(lock, readers, now_ms), now_ms + begins_in_ms)
 local waiting = redis.call("ZCARD", waiters)
 if waiting > 0 then
   -- What was given just now ends sooner only if nobody confirms it, which attending nodes notice.

@@ -17,19 +17,21 @@
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, without spaces; empty without a request id
 --   3 owner: who asks
---   4 mode: exclusive or shared
+--   4 mode: exclusive, shared or semaphore
 --   5 ttl_ms: lease, ms
 --   6 waiter: id of the place, hexadecimal
 --   7 session: of the node, hexadecimal
 --   8 session_ms: how long it lives unless the node attends to it, ms
 --   9 wait_ms: how long the caller waits at the most, ms
 --   10 wake_channel: where waiting nodes listen
+--   11 detail: what it asks beyond that (see lib/detail), empty = a plain lock
 -- Replies:
 --   OK position waiters left_ms token more: position from 1, of so many; what holds the lock ends in left_ms; position 0
 --     when it is granted, with the token; more = 1 when lock.hand_over has more to do
 --   LOCK_WAITERS_FULL: refused, 10000 wait
+--   LIMIT_MISMATCH limit: refused, the semaphore is held or waited for with another limit
 --   LOCK_RELEASED token: this request id was granted the lock, and that grant has ended since
--- Complexity: O(log h + log w) with h shared holders and w who wait; bounded as lock.release is
+-- Complexity: O(log h + log w) with h holders and w who wait; bounded as lock.release is
 -- Retry: safe with the same waiter
 --- @include lib/fence
 --- @include lib/first_outcome
@@ -39,9 +41,12 @@
 --- @include lib/may_grant
 --- @include lib/held_until
 --- @include lib/tell
+--- @include lib/line
 --- @include lib/hand_over
+--- @include lib/print_waiter
 local owner, mode, ttl_ms, waiter, session, wake_channel = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[10]
-local held = own_hold(lock, readers, reader_holds, owner)
+local own, now_ms, limit = own_hold(lock, readers, reader_holds, owner), redis_now_ms(), parse_detail(ARGV[11]).limit
+local held = own and own.token
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
   if held == token then
@@ -67,13 +72,18 @@ if place then
   end
 elseif redis.call("ZCARD", waiters) >= 10000 then
   return { LOCK_WAITERS_FULL }
+elseif mode == "semaphore" then
+  local in_force = look_at_hold(lock, readers, now_ms).limit or waiting_limit(waiter_info)
+  if in_force and in_force ~= limit then
+    return { LIMIT_MISMATCH, in_force }
+  end
 end
 local begins_in_ms = grants_begin_in_ms(tokens, KEYS[11])
 if not begins_in_ms then
   return { FENCE_MISSING }
 end
 
-local now_ms, session_ms = redis_now_ms(), tonumber(ARGV[8])
+local session_ms = tonumber(ARGV[8])
 -- A grant that was not confirmed in time has passed on, and its waiter begins anew.
 redis.call("HDEL", granted, waiter)
 redis.call("ZADD", sessions, now_ms + session_ms, session)
@@ -81,8 +91,12 @@ redis.call("PEXPIRE", sessions, session_ms)
 if not place then
   local last = redis.call("ZRANGE", waiters, -1, -1, "WITHSCORES")[2]
   redis.call("ZADD", waiters, (last or 0) + 1, waiter)
+  if mode == "semaphore" then
+    local _, number = waiting_limit(waiter_info)
+    redis.call("HSET", waiter_info, "limit", limit .. " " .. number + 1)
+  end
 end
-redis.call("HSET", waiter_info, waiter, table.concat({ session, mode, ttl_ms, ARGV[2], owner }, " "))
+redis.call("HSET", waiter_info, waiter, print_waiter(session, mode, ttl_ms, ARGV[2], owner, ARGV[11]))
 -- A line whose nodes are all gone goes with the patience of the last.
 local keep_ms = session_ms + ARGV[9]
 if redis.call("PTTL", waiters) < keep_ms then
@@ -90,15 +104,15 @@ if redis.call("PTTL", waiters) < keep_ms then
   redis.call("PEXPIRE", waiter_info, keep_ms)
 end
 
-local more, own_ends_at, _ = 0, nil, nil
+local more, sooner_at, _ = 0, nil, nil
 if begins_in_ms == 0 then
-  _, more, own_ends_at = hand_over(now_ms, wake_channel)
+  _, more, sooner_at = hand_over(now_ms, wake_channel)
 end
 local rank = redis.call("ZRANK", waiters, waiter)
 if not rank then
   local _, token = parse_grant(redis.call("HGET", granted, waiter))
   return { OK, 0, 0, 0, token, more }
 end
-local ends_at = math.max(own_ends_at or held_until(lock, readers, now_ms), now_ms + begins_in_ms)
+local ends_at = math.max(sooner_at or held_until(lock, readers, now_ms), now_ms + begins_in_ms)
 tell(waiter_info, ends_at)
 return { OK, rank + 1, redis.call("ZCARD", waiters), ends_at - now_ms, "", more }

@@ -20,7 +20,7 @@
 -- Replies:
 --   OK position more: the place it had, from 1; 0 when it had none, or the lock; more = 1 when lock.hand_over has more
 --     to do
--- Complexity: O(log h + log w) with h shared holders and w who wait; bounded as lock.release is
+-- Complexity: O(log h + log w) with h holders and w who wait; bounded as lock.release is
 -- Retry: safe
 --- @include lib/fence
 --- @include lib/counter
@@ -28,22 +28,27 @@
 --- @include lib/end_hold
 --- @include lib/granted
 --- @include lib/may_grant
+--- @include lib/line
 --- @include lib/hand_over
 local waiter, session, owner, wake_channel = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local place, grant = redis.call("HGET", waiter_info, waiter), redis.call("HGET", granted, waiter)
 local position = 0
-if place and parse_waiter(place) == session then
+local whose_place, mode
+if place then
+  whose_place, mode = parse_waiter(place)
+end
+if whose_place == session then
   position = redis.call("ZRANK", waiters, waiter) + 1
-  leave_line(waiter)
+  leave_line(waiters, waiter_info, waiter, mode)
 elseif grant then
   local _, token, whose = parse_grant(grant)
   if whose ~= session then
     return { OK, 0, 0 }
   end
   redis.call("HDEL", granted, waiter)
-  local held, _, is_exclusive, read_at = own_hold(lock, readers, reader_holds, owner)
-  if held == token then
-    end_hold(lock, readers, reader_holds, owner, is_exclusive, read_at)
+  local own = own_hold(lock, readers, reader_holds, owner)
+  if own and own.token == token then
+    end_hold(lock, readers, reader_holds, owner, own)
   end
 else
   return { OK, 0, 0 }

@@ -1,6 +1,7 @@
 """Versioned values in Redis with a near cache on every node."""
 
 from service.cache.caches import Caches
+from service.cache.keeper import Keeper
 from service.cache.near import NearCache
 from service.cache.wire import Found, GetRequest, Invalidated, InvalidateRequest, Missing, PutDone, PutRequest
 
@@ -10,6 +11,7 @@ __all__ = [
     "GetRequest",
     "InvalidateRequest",
     "Invalidated",
+    "Keeper",
     "Missing",
     "NearCache",
     "PutDone",

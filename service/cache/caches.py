@@ -1,14 +1,22 @@
 """Cache operations: reads from the near cache where allowed, everything else one script call a partition."""
 
 import asyncio
-from math import inf
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from service.cache.keeper import Keeper
 from service.cache.near import Entry, NearCache
+from service.cache.reading import Reader
 from service.cache.wire import Found, GetRequest, Invalidated, InvalidateRequest, Missing, PutDone, PutRequest
-from service.error_registry import FieldInvalid, FieldMissing, OutcomeUnknown, RequestIdReused, VersionMismatch
+from service.error_registry import (
+    FieldInvalid,
+    FieldMissing,
+    OutcomeUnknown,
+    RequestIdReused,
+    VersionMismatch,
+)
 from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.limits import INTEGER_MAX
@@ -18,17 +26,18 @@ from service.store.scripts import Scripts, declare
 
 _ONCE = "fence fingerprint keep_ms"
 PUT = declare("cache.put", keys="fence outcome versions entry", args=f"{_ONCE} value ttl_ms if_version channel")
-GET = declare("cache.get", keys="fence entry", args="fence")
 INVALIDATE = declare("cache.invalidate", keys="fence outcome versions entry+", args=f"{_ONCE} channel")
 
 _FOR_EVER_MS = 0
 
 
 class Caches:
-    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, *, outcome_keep_ms: int) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, keeper: Keeper, *, outcome_keep_ms: int) -> None:
         self._scripts = scripts
         self._keys = keys
         self._near = near
+        self._keeper = keeper
+        self._reader = Reader(scripts, near)
         self._keep_ms = outcome_keep_ms
 
     async def put(self, request: PutRequest) -> PutDone:
@@ -53,38 +62,31 @@ class Caches:
         )
         if reply[0] == b"ok":
             # This node's own readers see the write with its reply, not when the publication comes round.
-            self._near.written(entry_key, reply[1])
+            self._near.wrote(entry_key, partition.number, reply[1])
             return PutDone(version=reply[1])
         if reply[0] == b"version_mismatch":
             raise VersionMismatch(key=request.key, version=int(reply[1]), if_version=request.if_version)
         raise RequestIdReused(request_id=request.request_id)
 
     async def get(self, request: GetRequest) -> Found | Missing:
-        """Read a value: `local` may come from this node's near cache, `strong` comes from Redis."""
+        """Read a value: `local` may come from this node's near cache, `strong` is compared with Redis."""
         key = encode_name("key", request.key)
         partition = self._keys.partition_of(key)
         entry_key = partition.cache + key
         if request.consistency == "local":
-            entry = self._near.get(entry_key)
-            if entry is not None:
+            entry = self._near.get(entry_key, partition.number)
+            if entry is not None and (
+                request.min_version is None or self._is_as_new_as(entry, partition, request.min_version)
+            ):
                 return Found(msgspec.Raw(entry.value), True, entry.version, "local")
-        return await self._read(partition, entry_key)
+            if self._near.held(entry_key) is not None:
+                self._keeper.look(partition.number)
+        (found,) = await self._reader.read(partition, (entry_key,))
+        return Missing() if found is None else Found(msgspec.Raw(found.value), True, found.version, "redis")
 
-    async def _read(self, partition: Partition, entry_key: bytes) -> Found | Missing:
-        fill = self._near.begin_fill(entry_key)
-        entry = None
-        try:
-            reply = await self._scripts.call(GET, partition, (entry_key,), ())
-            if len(reply) > 1:
-                version, _, value = reply[1].partition(b" ")
-                # Counted from before the question, so that the copy never outlives the original.
-                expires_at = fill.started_at + reply[2] / 1000 if reply[2] >= 0 else inf
-                entry = Entry(int(version), value, expires_at)
-        finally:
-            self._near.end_fill(entry_key, fill, entry)
-        if entry is None:
-            return Missing()
-        return Found(msgspec.Raw(entry.value), True, entry.version, "redis")
+    def _is_as_new_as(self, entry: Entry, partition: Partition, version: int) -> bool:
+        """A write of another key is no reason to ask, once this node has heard of it: then it heard of this key's."""
+        return entry.version >= version or self._near.hearing.covers(partition.number, version)
 
     async def invalidate(self, request: InvalidateRequest) -> Invalidated:
         """Remove keys. All keys of one partition go together; each partition on its own.
@@ -122,10 +124,16 @@ class Caches:
             self._near.written(key, INTEGER_MAX)
         return reply
 
-    def heard(self, message: bytes) -> None:
-        """A publication of cache.put or cache.invalidate: `<version> <redis key>`."""
-        version, _, entry_key = message.partition(b" ")
-        self._near.written(entry_key, int(version))
+    def listener(self) -> Callable[[bytes], None]:
+        """Hears publications of cache.put and cache.invalidate: `<version> <redis key>`."""
+        near = self._near
+        first = len(self._keys.partitions[0].cache.partition(b"{p")[0]) + len(b"{p")
+
+        def heard(message: bytes) -> None:
+            version, _, entry_key = message.partition(b" ")
+            near.heard(entry_key, int(entry_key[first : first + 2]), int(version))
+
+        return heard
 
 
 def _named_keys(request: InvalidateRequest) -> list[tuple[str, str]]:

@@ -1,64 +1,98 @@
-"""This node's copy of what it read or wrote lately: LRU, bounded in entries and in bytes.
+"""This node's copies of what it read lately: least recently used first out, bounded in entries and in bytes.
 
-An entry is dropped by the invalidation that the writing script publishes. Two races would let an overwritten value
-stay, and both are closed here:
+A copy is dropped by the publication of the write that replaces it. `hearing` says for each partition how long its
+copies may be served, should publications be lost. Two races are closed here:
 
-* a reply read before a write may arrive after that write's invalidation: a read takes a `Fill` before it asks Redis,
-  and an invalidation of its key in the meantime makes the fill void;
-* while the subscription is down invalidations are lost: the cache is off and empty until it is up again.
+* a reply read before a write may arrive after that write's publication: a read is announced before Redis is asked, and
+  a publication of its key in the meantime makes it void;
+* publications may be lost: what is read before a loss is not kept, and what is held from before is compared first.
 """
 
 from collections import OrderedDict
-from time import monotonic
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from service.cache.hearing import Asked, Hearing, Verdict
+from service.clock import steady_s
+from service.histogram import LatencyHistogram
+from service.keys import PARTITIONS
+
+ECHOES = 16
+"""Of so many of this node's own writes one is timed until its publication comes back."""
 
 
 class Entry(NamedTuple):
     version: int
     value: bytes
     expires_at: float
-    """Of this process's monotonic clock, in seconds; infinity for ever."""
+    """Of this machine's steady clock, in seconds; infinity for ever."""
+    number: int
+    """The partition's."""
 
 
 class Fill:
     """Reads under way for one key; void for all of them once the key was written to."""
 
-    __slots__ = ("is_void", "readers", "started_at")
+    __slots__ = ("is_void", "readers")
 
     def __init__(self) -> None:
         self.is_void = False
         self.readers = 0
-        self.started_at = monotonic()
 
 
 class NearCache:
-    def __init__(self, *, entries_max: int, bytes_max: int) -> None:
+    """Keys are Redis keys; `number` is their partition's."""
+
+    def __init__(self, *, entries_max: int, bytes_max: int, bound_ms: int) -> None:
+        self.hearing = Hearing(bound_ms / 1000)
+        self._good_until = self.hearing.good_until
+        self._used = self.hearing.used
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._in_partition: list[dict[bytes, None]] = [{} for _ in range(PARTITIONS)]
         self._fills: dict[bytes, Fill] = {}
         self._entries_max = entries_max
         self._bytes_max = bytes_max
-        self._is_on = False
         self.bytes = 0
         self.hits = 0
         self.misses = 0
+        self.lapsed = 0
         self.evictions = 0
         self.invalidations = 0
+        self.unchanged = 0
+        self.lag = LatencyHistogram()
+        self._echo = (0, 0, 0.0)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> Entry | None:
+    def get(self, key: bytes, number: int) -> Entry | None:
+        """A copy that may be served."""
         entry = self._entries.get(key)
         if entry is None:
             self.misses += 1
             return None
-        if entry.expires_at <= monotonic():
+        self._used[number] = 1
+        now = steady_s()
+        if entry.expires_at <= now:
             self._drop(key)
             self.misses += 1
+            return None
+        if self._good_until[number] <= now:
+            self.lapsed += 1
             return None
         self._entries.move_to_end(key)
         self.hits += 1
         return entry
+
+    def held(self, key: bytes) -> Entry | None:
+        """A copy that may be served if Redis says that it is the latest."""
+        return self._entries.get(key)
+
+    # -- reads
+
+    def ask(self, number: int) -> Asked:
+        """Call before asking Redis about this partition."""
+        return self.hearing.ask(number, steady_s())
 
     def begin_fill(self, key: bytes) -> Fill:
         """Call before asking Redis."""
@@ -68,17 +102,59 @@ class NearCache:
         fill.readers += 1
         return fill
 
-    def end_fill(self, key: bytes, fill: Fill, entry: Entry | None) -> None:
-        """Call with what Redis answered, or None when it failed or had nothing."""
+    def end_fill(self, key: bytes, fill: Fill) -> bool:
+        """Call with the answer, and also without one. Whether it may be kept, as far as the key is concerned."""
         fill.readers -= 1
         if fill.readers == 0 and self._fills.get(key) is fill:
             del self._fills[key]
-        if entry is not None and not fill.is_void:
-            self._store(key, entry)
+        return not fill.is_void
+
+    def answered(self, number: int, counter: int, asked: Asked) -> bool:
+        """Whether what Redis answered together with this counter may be kept, as far as the partition is concerned."""
+        if not self._in_partition[number]:
+            self.hearing.emptied(number)
+        verdict = self.hearing.answered(number, counter, asked)
+        if verdict is Verdict.EMPTY:
+            self._empty(number)
+        return verdict is Verdict.KEEP
+
+    def keep(self, key: bytes, entry: Entry) -> None:
+        """Keep what was read, unless something newer is held."""
+        held = self._entries.get(key)
+        size = len(key) + len(entry.value)
+        if size > self._bytes_max or not self._entries_max:
+            return
+        if held is not None:
+            if held.version > entry.version:
+                return
+            self._drop(key)
+        self._entries[key] = entry
+        self._in_partition[entry.number][key] = None
+        self.bytes += size
+        while len(self._entries) > self._entries_max or self.bytes > self._bytes_max:
+            oldest = next(iter(self._entries))
+            self._drop(oldest)
+            self.evictions += 1
+
+    # -- writes
+
+    def heard(self, key: bytes, number: int, version: int) -> None:
+        """A script published that it wrote or removed the key."""
+        self.invalidations += 1
+        self.written(key, version)
+        self.hearing.heard(number, version)
+        if number == self._echo[0] and version >= self._echo[1] > 0:
+            self.lag.observe(steady_s() - self._echo[2])
+            self._echo = (0, 0, 0.0)
+
+    def wrote(self, key: bytes, number: int, version: int) -> None:
+        """Redis answered this node's own write, whose readers see it from now on."""
+        self.written(key, version)
+        if version % ECHOES == 0 and not self.hearing.covers(number, version):
+            self._echo = (number, version, steady_s())
 
     def written(self, key: bytes, version: int) -> None:
-        """A script published that the key was written or removed; `version` orders it against what is held."""
-        self.invalidations += 1
+        """The key was written or removed, as an answer has told or a publication."""
         fill = self._fills.pop(key, None)
         if fill is not None:
             fill.is_void = True
@@ -86,36 +162,59 @@ class NearCache:
         if entry is not None and entry.version < version:
             self._drop(key)
 
+    # -- the subscription
+
     def turn_on(self) -> None:
-        """Every invalidation from now on will be heard."""
-        self.clear()
-        self._is_on = self._entries_max > 0
+        """Every publication from now on should be heard."""
+        self.hearing.begin(steady_s())
+        self._clear_doubts()
 
     def turn_off(self) -> None:
-        self._is_on = False
-        self.clear()
+        """Publications are not heard; copies are kept, and compared before any is served again."""
+        self.hearing.end()
+        self._clear_doubts()
 
-    def clear(self) -> None:
-        self._entries.clear()
-        self.bytes = 0
+    def _clear_doubts(self) -> None:
+        for number, keys in enumerate(self._in_partition):
+            if not keys:
+                self.hearing.emptied(number)
+
+    def begin_anew(self) -> None:
+        """Another generation: forget everything."""
+        for number in range(PARTITIONS):
+            self._empty(number)
         for fill in self._fills.values():
             fill.is_void = True
         self._fills.clear()
+        self.hearing.begin_anew(steady_s())
 
-    def _store(self, key: bytes, entry: Entry) -> None:
-        size = len(key) + len(entry.value)
-        held = self._entries.get(key)
-        if not self._is_on or size > self._bytes_max or (held is not None and held.version > entry.version):
-            return
-        if held is not None:
+    # -- doubted copies
+
+    def copies(self, number: int, most: int) -> dict[bytes, int]:
+        """Versions by key of some of the partition's copies, those read last first."""
+        keys = list(self._in_partition[number])
+        return {key: self._entries[key].version for key in keys[: -most - 1 : -1]}
+
+    def compared(self, number: int, counter: int, asked: Asked, current: Mapping[bytes, int]) -> None:
+        """Redis has said that these copies, in these versions, are the latest, and what the counter is."""
+        verdict = self.hearing.compared(number, counter, asked)
+        if verdict is Verdict.EMPTY:
+            self._empty(number)
+        elif verdict is Verdict.KEEP:
+            for key in [key for key in self._in_partition[number] if self._entries[key].version != current.get(key)]:
+                self._drop(key)
+
+    def drop_stale(self, key: bytes, version: int) -> None:
+        """Redis has another value than this copy."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.version == version:
             self._drop(key)
-        self._entries[key] = entry
-        self.bytes += size
-        while len(self._entries) > self._entries_max or self.bytes > self._bytes_max:
-            oldest = next(iter(self._entries))
-            self._drop(oldest)
-            self.evictions += 1
+
+    def _empty(self, number: int) -> None:
+        for key in list(self._in_partition[number]):
+            self._drop(key)
 
     def _drop(self, key: bytes) -> None:
         entry = self._entries.pop(key)
+        del self._in_partition[entry.number][key]
         self.bytes -= len(key) + len(entry.value)

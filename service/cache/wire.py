@@ -22,6 +22,7 @@ class PutRequest(msgspec.Struct, forbid_unknown_fields=True):
 class GetRequest(msgspec.Struct, forbid_unknown_fields=True):
     key: Name
     consistency: Literal["local", "strong"] = "local"
+    min_version: Annotated[int, Meta(ge=1, le=INTEGER_MAX, description="Of a write that must be seen.")] | None = None
 
 
 class InvalidateRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from service.decisions.member import Member
 from service.decisions.node import lease_memory, reports, witnesses
 from service.decisions.node.delegation import Delegation
 from service.decisions.node.fence import Fence
+from service.decisions.node.forced import ForcedReleases
 from service.decisions.node.leader_line import Answering, LeaderLine
 from service.decisions.node.leases import Leases
 from service.decisions.node.reporter import Reporter
@@ -36,6 +37,7 @@ class Authority:
         self.shipped = shipped
         self.leases = Leases()
         machine, decisions = member.machine, member.decisions
+        self.forced = ForcedReleases(machine, keys, self.leases)
         self.delegation = Delegation(config.self_url, machine, decisions, self.leases, usual_ms=config.lease_cover_ms)
         others = tuple(url for url in config.members if url != config.self_url)
         self.witnesses = Witnesses(self.leases, others, config.cluster_secret)

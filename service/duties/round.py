@@ -48,7 +48,7 @@ class Round:
         self._duties = tuple(duties)
         self._due: list[tuple[float, int, Duty, Partition]] = []
         self._numbers = count()
-        self._known: tuple[int, int] = (0, 0)
+        self._known: tuple[int, int, int] = (0, 0, 0)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -78,10 +78,11 @@ class Round:
         return [self._keys.partitions[number] for number, owner in enumerate(owners) if owner == self._me]
 
     def _follow(self) -> None:
-        """A new assignment, or a generation in which there is other work to do."""
+        """A new assignment, or a generation or a setting with which there is other work to do."""
         state = self._machine.state
-        if (state.assignment, state.generation) != self._known:
-            self._known = state.assignment, state.generation
+        now = state.assignment, state.generation, state.setting("lock_history")
+        if now != self._known:
+            self._known = now
             self.look()
 
     def _schedule(self, due_at: float, duty: Duty, partition: Partition) -> None:

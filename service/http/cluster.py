@@ -11,10 +11,13 @@ from service.error_registry import DecisionUnknown, DiskNotRegistered, NotCommit
 from service.http.context import Context
 from service.http.operation import Operation
 from service.limits import INTEGER_MAX, LEASE_MS_MAX, NAME_BYTES_MAX
+from service.lock import Ended
 
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES_MAX, pattern="^[!-~]+$")]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_SettingName = Literal["snapshot_entries", "outcomes_kept", "quarantine", "delegation_ms", "owner_silent_ms"]
+_SettingName = Literal[
+    "snapshot_entries", "outcomes_kept", "quarantine", "delegation_ms", "owner_silent_ms", "lock_history"
+]
 _DECISION_ERRORS = (NotCommitted, DecisionUnknown)
 
 
@@ -81,6 +84,15 @@ class GenerationLine(msgspec.Struct):
     at_ms: int
 
 
+class ForcedLine(msgspec.Struct):
+    """A force-release that was decided; `at_ms` is the wall clock of the node that was asked."""
+
+    at_ms: int
+    resource: str
+    reason: str
+    holds: list[Ended]
+
+
 class ClusterState(msgspec.Struct):
     """As this node has it applied; `settings` shows every cluster setting, decided or default."""
 
@@ -98,6 +110,8 @@ class ClusterState(msgspec.Struct):
     """By address; null for one that is not connected."""
     partitions: PartitionsView
     settings: dict[str, int]
+    forced_releases: list[ForcedLine]
+    """The latest ones, newest first."""
     applied_index: int
     warnings: list[str]
 
@@ -136,6 +150,10 @@ async def state_of(context: Context) -> ClusterState:
         redis=servers,
         partitions=shown,
         settings={name: machine.setting(name) for name in CLUSTER_SETTINGS},
+        forced_releases=[
+            ForcedLine(one.at_ms, one.resource, one.reason, [Ended(*hold) for hold in one.holds])
+            for one in reversed(state.forced)
+        ],
         applied_index=runner.applied,
         warnings=inspection.warnings(servers, machine, shown),
     )

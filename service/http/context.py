@@ -3,14 +3,17 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from service.cache import Caches, NearCache
+from service.cache import Caches, Keeper, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
 from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
+from service.lock.forcing import Forcing
+from service.lock.listing import Listing
 from service.lock.waiting import Waiting
+from service.lock.watching import Watching
 from service.queue import Queues
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -36,8 +39,12 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    watching: Watching
     near: NearCache
+    keeper: Keeper
     locks: Locks
+    listing: Listing
+    forcing: Forcing
     queues: Queues
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)

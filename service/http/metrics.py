@@ -28,6 +28,12 @@ class NodeCollector(Collector):
             "loop",
             {"main": traffic.loop_lag},
         )
+        yield _histograms(
+            "simpul_near_cache_lag_seconds",
+            "From the answer to one of this node's writes (one of 16) to hearing its publication.",
+            "channel",
+            {"invalidate": context.near.lag},
+        )
         answers = CounterMetricFamily(
             "simpul_answers", "Answers by endpoint and status.", labels=["endpoint", "status"]
         )
@@ -59,19 +65,33 @@ class NodeCollector(Collector):
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
+            ("simpul_event_watchers", "Streams of events open on this node.", context.watching.watchers),
+            ("simpul_event_partitions", "Partitions whose events this node reads.", context.watching.mirrored),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):
             yield GaugeMetricFamily(name, about, value=value)
 
     def _counters(self) -> Iterator[Metric]:
-        near = self._context.near
+        near, watching = self._context.near, self._context.watching
         for name, about, value in (
             ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
+            ("simpul_events_sent", "Events written to streams.", watching.sent),
+            ("simpul_event_gaps", "Times a stream said that something may be missing.", watching.gaps),
             ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),
             ("simpul_near_cache_invalidations", "Publications heard.", near.invalidations),
+            ("simpul_near_cache_lapsed", "Reads whose copy had to be compared with Redis first.", near.lapsed),
+            ("simpul_near_cache_unchanged", "Copies that Redis found to be the latest: no value sent.", near.unchanged),
+            ("simpul_near_cache_gaps", "Losses of publications noticed.", near.hearing.gaps),
+            ("simpul_near_cache_repeats", "Publications heard twice.", near.hearing.repeats),
+            ("simpul_near_cache_rollbacks", "Times Redis had counted less than before.", near.hearing.rollbacks),
+            (
+                "simpul_near_cache_comparisons",
+                "Times a partition's copies were compared.",
+                self._context.keeper.repairs,
+            ),
         ):
             yield CounterMetricFamily(name, about, value=value)
 

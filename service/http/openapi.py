@@ -30,7 +30,7 @@ from service.error_registry import (
 )
 from service.errors import SimpulError
 from service.http.operation import Operation
-from service.http.pages import Page
+from service.http.pages import EVENT_STREAM, Page
 from service.limits import BODY_BYTES_MAX
 
 _REF = "#/components/schemas/{name}"
@@ -67,6 +67,17 @@ _PROBLEM: dict[str, Any] = {
     "required": ["type", "title", "status", "code", "detail", "action", "retry"],
 }
 
+_SERVER_SENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One server-sent event.",
+    "properties": {
+        "id": {"type": "string", "description": "What Last-Event-ID goes on from."},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON: a LockEvent, a LockState after state, a reason after gap."},
+    },
+    "required": ["event", "data"],
+}
+
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -80,7 +91,7 @@ def document(operations: Iterable[Operation], pages: Iterable[Page]) -> dict[str
     operations, pages = tuple(operations), tuple(pages)
     reply_types = [kind for operation in operations for kind in operation.replies]
     reply_types += [page.reply for page in pages if not isinstance(page.reply, str)]
-    schemas = _components([operation.request for operation in operations], reply_types)
+    schemas = _components([kind for operation in operations for kind in _forms(operation)], reply_types)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -97,19 +108,26 @@ def document(operations: Iterable[Operation], pages: Iterable[Page]) -> dict[str
     }
 
 
+def _forms(operation: Operation) -> tuple[type[msgspec.Struct], ...]:
+    return (operation.request, operation.variant.request) if operation.variant else (operation.request,)
+
+
 def _components(request_types: list[type[msgspec.Struct]], reply_types: list[type[msgspec.Struct]]) -> dict[str, Any]:
     _, requests = msgspec.json.schema_components(request_types, ref_template=_REF)
     _, replies = msgspec.json.schema_components(reply_types, ref_template=_REF)
     for kind in reply_types:
-        # Defaults of a reply are constants of its shape: always sent, unless the type omits them.
+        # Defaults of a reply are constants of its shape: always sent, unless the type omits them or says "unset".
         if not kind.__struct_config__.omit_defaults:
-            replies[kind.__name__]["required"] = list(replies[kind.__name__]["properties"])
+            unset = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
+            shape = replies[kind.__name__]
+            shape["required"] = [name for name in shape["properties"] if name not in unset]
     return {**requests, **replies}
 
 
 def _post(operation: Operation) -> dict[str, Any]:
     has_request_id = "request_id" in operation.request.__struct_fields__
     errors = (*operation.errors, *_REQUEST_ERRORS, *((RequestIdReused,) if has_request_id else ()), *_STORE_ERRORS)
+    examples = (*operation.examples, *(operation.variant.examples if operation.variant else ()))
     described: dict[str, Any] = {
         "operationId": operation.path.strip("/").replace("/", "_"),
         "summary": operation.summary,
@@ -118,8 +136,8 @@ def _post(operation: Operation) -> dict[str, Any]:
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": _REF.format(name=operation.request.__name__)},
-                    "examples": {str(number): {"value": value} for number, value in enumerate(operation.examples, 1)},
+                    "schema": _one_of(_forms(operation)),
+                    "examples": {str(number): {"value": value} for number, value in enumerate(examples, 1)},
                 }
             },
         },
@@ -131,10 +149,12 @@ def _post(operation: Operation) -> dict[str, Any]:
 
 
 def _get(page: Page) -> dict[str, Any]:
-    touches_redis = page.path.startswith(("/lock/", "/queue/"))
+    touches_redis = page.path.startswith(("/lock/", "/locks", "/queue/", "/events"))
     errors = (*page.errors, *(_STORE_ERRORS if touches_redis else ()))
     ok: dict[str, Any]
-    if isinstance(page.reply, str):
+    if page.reply == EVENT_STREAM:
+        ok = {EVENT_STREAM: {"schema": _SERVER_SENT}}
+    elif isinstance(page.reply, str):
         ok = {page.reply: {"schema": {"type": "string" if page.reply.startswith("text") else "object"}}}
     else:
         ok = {"application/json": {"schema": _one_of((page.reply,))}}
@@ -144,15 +164,16 @@ def _get(page: Page) -> dict[str, Any]:
         "tags": [page.path.split("/")[1].removesuffix(".json")],
         "responses": _responses(ok, errors),
     }
-    if page.choice is not None:
-        name, accepted = page.choice
-        schema = {"enum": list(accepted), "default": accepted[0]}
-        described["parameters"] = [{"name": name, "in": "query", "required": False, "schema": schema}]
+    parameters: list[dict[str, Any]] = [
+        {"name": one.name, "in": "query", "required": False, "description": one.about, "schema": one.schema}
+        for one in page.parameters
+    ]
     if "{" in page.path:
         name = page.path.split("{")[1].rstrip("}")
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        ]
+        schema = {"type": "string", "minLength": 1}
+        parameters.insert(0, {"name": name, "in": "path", "required": True, "schema": schema})
+    if parameters:
+        described["parameters"] = parameters
     return described
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -18,23 +18,32 @@ from service.error_registry import (
     BY_CODE,
     ClusterForeign,
     FieldInvalid,
+    FieldMissing,
+    FieldUnknown,
     NoDelegation,
+    NodeStopping,
     NotCommitted,
     NotFound,
     PathNotUnicode,
     ScriptSetUnknown,
     StoreUnavailable,
     StoreUnblessed,
+    WatchersFull,
 )
 from service.errors import SimpulError
-from service.http import cluster, scripts
+from service.http import cluster, events, scripts
 from service.http.cluster import ClusterState
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.problem import problem
+from service.http.query import Parameter, Query, choice, integer, text
 from service.http.scripts import ScriptSetPage, ScriptsPage
-from service.lock import LockState
+from service.limits import LOCK_HISTORY_MAX, LOCK_LIST_DEFAULT, LOCK_LIST_MAX, NAME_BYTES_MAX
+from service.lock import LockList, LockState
+from service.lock.listing import CURSOR_CHARS_MAX
 from service.queue import TopicState
+
+EVENT_STREAM = "text/event-stream"
 
 
 class Health(msgspec.Struct):
@@ -72,12 +81,21 @@ class Page(NamedTuple):
     reply: type[msgspec.Struct] | str
     read: Callable[[Context, Request], Awaitable[msgspec.Struct]] | None
     errors: tuple[type[SimpulError], ...] = ()
-    choice: tuple[str, tuple[str, ...]] | None = None
-    """A query parameter and what it takes, its default first."""
+    parameters: tuple[Parameter, ...] = ()
+    """What it takes in the query of its URL."""
 
 
 async def _lock(context: Context, request: Request) -> LockState:
-    return await context.locks.inspect(name_in_path(request, "/lock/"))
+    name, most = name_in_path(request, "/lock/"), Query(request, _LOCK_PARAMETERS).integer("history")
+    state = await context.locks.inspect(name)
+    if most:
+        state.history = await context.locks.history(name, most)
+    return state
+
+
+async def _locks(context: Context, request: Request) -> LockList:
+    query = Query(request, _LIST_PARAMETERS)
+    return await context.listing.page(query.text("prefix"), query.integer("limit"), query.text("cursor"))
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
@@ -109,10 +127,7 @@ async def _raft_state(context: Context, _: Request) -> RaftState:
 
 
 async def _cluster(context: Context, request: Request) -> ClusterState:
-    consistency = request.query_params.get("consistency", "local")
-    if consistency not in ("local", "strong"):
-        raise FieldInvalid(field="consistency", reason="must be local or strong")
-    if consistency == "strong":
+    if Query(request, _CLUSTER_PARAMETERS).choice("consistency") == "strong":
         await context.member.decisions.confirm_read()
     return await cluster.state_of(context)
 
@@ -124,9 +139,42 @@ async def _explain(_: Context, request: Request) -> Explanation:
     return Explanation(error.code, error.status, error.title, error.detail_template, error.action, error.retry)
 
 
+_LOCK_PARAMETERS = (
+    integer("history", "How many of its latest events to show; 0: none.", least=0, most=LOCK_HISTORY_MAX, default=0),
+)
+_LIST_PARAMETERS = (
+    text("prefix", "Only locks whose names begin so.", NAME_BYTES_MAX),
+    integer("limit", "Locks in a page, at most.", least=1, most=LOCK_LIST_MAX, default=LOCK_LIST_DEFAULT),
+    text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX, "^[A-Za-z0-9_-]*$"),
+)
+_CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
+
 PAGES = (
-    Page("/lock/{resource}", "Who holds a resource now.", LockState, _lock, (FieldInvalid, PathNotUnicode)),
+    Page(
+        "/lock/{resource}",
+        "Who holds a resource now, who waits for it, and what happened to it.",
+        LockState,
+        _lock,
+        (FieldInvalid, FieldUnknown, PathNotUnicode),
+        _LOCK_PARAMETERS,
+    ),
+    Page(
+        "/locks",
+        "The locks that are held or waited for, page by page.",
+        LockList,
+        _locks,
+        (FieldInvalid, FieldUnknown),
+        _LIST_PARAMETERS,
+    ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
+    Page(
+        "/events",
+        "What happens to locks, as it happens.",
+        EVENT_STREAM,
+        None,
+        (FieldInvalid, FieldMissing, FieldUnknown, WatchersFull, NodeStopping),
+        events.PARAMETERS,
+    ),
     Page("/health", "The node answers; says nothing about Redis.", Health, _health),
     Page("/livez", "The process lives: restart it when this fails.", Health, _health),
     Page(
@@ -145,8 +193,8 @@ PAGES = (
         "What the cluster has decided, as this node has it; `strong` waits until that is everything decided before.",
         ClusterState,
         _cluster,
-        (FieldInvalid, NotCommitted),
-        ("consistency", ("local", "strong")),
+        (FieldInvalid, FieldUnknown, NotCommitted),
+        _CLUSTER_PARAMETERS,
     ),
     Page("/problems/{code}", "What an error code means and what to do.", Explanation, _explain, (NotFound,)),
     Page("/openapi.json", "This document.", "application/json", None),
@@ -187,7 +235,10 @@ def routes(context: Context, openapi: bytes) -> list[Route]:
     async def api(_: Request) -> Response:
         return Response(openapi, media_type="application/json")
 
-    texts = {"/metrics": metrics, "/openapi.json": api}
+    async def watch(request: Request) -> Response:
+        return cast("Response", await events.open_stream(context, request))
+
+    texts = {"/metrics": metrics, "/openapi.json": api, "/events": watch}
     return [
         Route(_TAKES_REST_OF_PATH.get(page.path, page.path), texts.get(page.path) or _endpoint(page, context))
         for page in PAGES

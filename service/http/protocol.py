@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.http.app import Application
 from service.http.body import ClientGone
+from service.http.events import ABORT
 from service.http.hot import HotEndpoint
 from service.http.problem import Headers
 from service.http.raft import NodeEndpoint
@@ -109,6 +110,7 @@ class OperationsProtocol(HttpToolsProtocol):
         if endpoint is None or not self._can_be_short():
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
+            cast("Any", self.scope)["extensions"] = {ABORT: self.transport.abort}
             self.url, self.expect_100_continue = url, expects
             self.headers.extend(headers)
             super().on_headers_complete()

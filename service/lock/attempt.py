@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
+from msgspec import UNSET
+
 from service.clock import steady_s
-from service.decisions.node.delegation import Delegation
-from service.decisions.node.leases import Leases
+from service.decisions.node.leases import Rest
 from service.error_registry import (
+    LimitMismatch,
     LockHeld,
     LockHoldersFull,
     LockQuarantine,
@@ -23,35 +25,28 @@ from service.error_registry import (
     ScriptAbsent,
 )
 from service.errors import SimpulError
-from service.keys import Keys
 from service.limits import LOCK_HOLDERS_MAX, LOCK_WAITERS_MAX
+from service.lock.asked import rest_of, settle
 from service.lock.calls import ACQUIRE, CONFIRM, RELEASE, RENEW, WAIT, WITHDRAW, Place, read_holders
-from service.lock.waiting import SESSION_MS, Waiting
-from service.lock.wire import AcquireRequest, Granted
+from service.lock.parts import Parts
+from service.lock.waiting import SESSION_MS
+from service.lock.wire import AcquireRequest, Granted, Released
 from service.names import RequestIdentity, encode_name
-from service.store.scripts import Scripts
 
-_FRESH_GRANT_FIELDS = 3
 _OK = b"ok"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What attempts work with."""
-
-    scripts: Scripts
-    keys: Keys
-    waiting: Waiting
-    delegation: Delegation
-    leases: Leases
-    keep_ms: int
+_AGAIN_AT, _HOLDS_AT, _WAS_PLAIN_AT = 3, 4, 7
+"""Where a grant says that it is a repeat, and what it says of a re-entrant hold."""
 
 
 class Attempt:
-    """Replies are those of lock.acquire and lock.confirm: `ok token ttl_ms [again]`, or a refusal."""
+    """Replies are those of lock.acquire and lock.confirm: `ok token ttl_ms [again …]`, or a refusal.
+
+    Raises FieldInvalid, FieldMissing, PayloadTooLarge for what no acquire can ask for.
+    """
 
     def __init__(self, parts: Parts, request: AcquireRequest) -> None:
         self.request = request
+        self._mode, self._detail = settle(request)
         self.place = place = Place(parts.keys, request.resource)
         self._parts = parts
         self._owner = encode_name("owner", request.owner)
@@ -70,8 +65,17 @@ class Attempt:
         reply = await parts.scripts.call(
             ACQUIRE,
             of,
-            (self._outcome, of.tokens, place.lock, place.readers, place.reader_holds, of.quarantine, place.waiters),
-            (self._fingerprint, parts.keep_ms, self._owner, request.mode, request.ttl_ms),
+            (
+                self._outcome,
+                of.tokens,
+                place.lock,
+                place.readers,
+                place.reader_holds,
+                of.quarantine,
+                place.waiters,
+                of.lock_events,
+            ),
+            (self._fingerprint, parts.keep_ms, self._owner, self._mode, request.ttl_ms, self._detail),
         )
         if reply[0] == _OK and not await self._can_be_answered(reply, generation, sent_at):
             return await self.run()
@@ -85,7 +89,7 @@ class Attempt:
         return reply if await self._parts.waiting.hand_over(self.place) else await self.run()
 
     def _is_kept_out_by_the_line(self, reply: list[Any]) -> bool:
-        return not reply[1] or (reply[1] == b"shared" and self.request.mode == "shared")
+        return not reply[1] or (reply[1] == b"shared" and self._mode == "shared")
 
     # Waiting
 
@@ -96,7 +100,7 @@ class Attempt:
         Raises LockWaitersFull, NodeStopping, and what `run` raises.
         """
         self._deadline = asyncio.get_running_loop().time() + self.request.timeout
-        self._parked = self._parts.waiting.park(self.place, self._waiter_id(), self._stand_in_line)
+        self._parked = self._parts.waiting.park((self.place,), self._waiter_id(), self._stand_in_line)
         turn = _Turn()
         try:
             reply = await self._until_granted(turn)
@@ -153,13 +157,14 @@ class Attempt:
             (
                 self._fingerprint,
                 self._owner,
-                request.mode,
+                self._mode,
                 request.ttl_ms,
                 parked.waiter,
                 parts.waiting.session,
                 SESSION_MS,
                 left_ms,
                 parts.keys.wake_channel,
+                self._detail,
             ),
         )
         if reply[0] != _OK:
@@ -184,7 +189,7 @@ class Attempt:
         reply = await parts.scripts.call(
             CONFIRM,
             of,
-            (self._outcome, *hold_keys, waiters, info, granted),
+            (self._outcome, *hold_keys, waiters, info, granted, of.lock_events),
             (
                 self._fingerprint,
                 parts.keep_ms,
@@ -225,15 +230,22 @@ class Attempt:
         token, ttl_ms = reply[1], reply[2]
         if parts.scripts.generation != generation and not await self._is_still_held(token):
             return False
-        await self._vouch_or_give_back(token)
+        await self._vouch_or_give_back(token, ttl_ms)
+        rest = rest_of(request)
+        if len(reply) > _HOLDS_AT:
+            holds, permits, hold_left_ms = reply[_HOLDS_AT:_WAS_PLAIN_AT]
+            rest = Rest(holds, permits, rest.limit, hold_left_ms)
+            if reply[_WAS_PLAIN_AT]:
+                await parts.witnesses.vouch_alone(self.place.lock, self._owner, token)
         parts.leases.granted(
             self.place.lock,
             self._owner,
             token,
-            request.mode,
+            self._mode,
             ttl_ms,
             sent_at=sent_at,
-            is_repeat=len(reply) > _FRESH_GRANT_FIELDS,
+            is_repeat=len(reply) > _AGAIN_AT and reply[_AGAIN_AT] == 1,
+            rest=rest,
         )
         return True
 
@@ -243,19 +255,19 @@ class Attempt:
         scripts, of = self._parts.scripts, self.place.partition
         while True:
             generation = scripts.generation
-            keys = (of.outcome, *self.place.hold_keys, of.quarantine)
+            keys = (of.outcome, *self.place.hold_keys, of.quarantine, of.lock_events)
             reply = await scripts.call(RENEW, of, keys, (b"", 0, self._owner, token, b""))
             if reply[0] != _OK or scripts.generation == generation:
                 return bool(reply[0] == _OK)
 
-    async def _vouch_or_give_back(self, token: int) -> None:
+    async def _vouch_or_give_back(self, token: int, ttl_ms: int) -> None:
         """Raises NoDelegation or LeaseNotCovered when Redis took longer than this node may speak for: the others reckon
         with no such lease of it."""
         delegation = self._parts.delegation
-        if delegation.covers(self.request.ttl_ms):
+        if delegation.covers(ttl_ms):
             return
         try:
-            await delegation.obtain(self.request.ttl_ms)
+            await delegation.obtain(ttl_ms)
         except SimpulError:
             # If this fails, too, the lock is held in vain until its lease ends; nobody believes to have it.
             with contextlib.suppress(SimpulError):
@@ -264,49 +276,54 @@ class Attempt:
 
     async def _give_back(self, token: int) -> None:
         parts, of = self._parts, self.place.partition
-        keys = (of.outcome, *self.place.line_keys)
-        reply = await parts.scripts.call(RELEASE, of, keys, (b"", 0, self._owner, token, parts.keys.wake_channel))
+        keys = (of.outcome, *self.place.line_keys, of.lock_events)
+        reply = await parts.scripts.call(RELEASE, of, keys, (b"", 0, self._owner, token, parts.keys.wake_channel, b""))
         if reply[0] == _OK:
-            parts.leases.released(self.place.lock, self._owner)
-            if len(reply) > 1:
-                parts.waiting.hand_over_more(self.place)
+            released(parts, self.place, self._owner, reply)
 
     # Answers
 
     def granted(self, reply: list[Any], *, waited_s: float = 0.0) -> Granted:
         request = self.request
-        return Granted(
+        granted = Granted(
             resource=request.resource,
             owner=request.owner,
-            mode=request.mode,
+            mode=self._mode,
             token=reply[1],
             ttl_ms=reply[2],
             waited_ms=round(waited_s * 1000),
         )
+        if request.reentrant:
+            granted.holds = reply[_HOLDS_AT] if len(reply) > _HOLDS_AT else 1
+        if request.limit is not UNSET:
+            granted.limit, granted.permits = request.limit, request.permits or 1
+        return granted
 
     def refusal(self, reply: list[Any]) -> SimpulError:
         request, code = self.request, reply[0]
         if code == b"lock_held":
-            holders, _ = read_holders(reply)
+            found = read_holders(reply)
             error = LockHeld(
                 resource=request.resource,
                 held_mode=reply[1].decode() or None,
                 holder_count=reply[2],
-                holders=holders,
+                holders=found.holders,
                 waiters=_waiters(reply),
             )
+            if found.limit:
+                error.fields["limit"] = found.limit
             if self._position:
                 error.fields["position"] = self._position
             return error
-        if code == b"lock_quarantine":
-            return LockQuarantine(resource=request.resource, left_ms=reply[1], holders=[])
-        if code == b"lock_released":
-            return LockReleased(resource=request.resource, token=int(reply[1]))
-        if code == b"lock_holders_full":
-            return LockHoldersFull(resource=request.resource, limit=LOCK_HOLDERS_MAX)
-        if code == b"lock_waiters_full":
-            return LockWaitersFull(limit=LOCK_WAITERS_MAX, where=f"for {request.resource}")
-        return RequestIdReused(request_id=request.request_id)
+        resource = request.resource
+        make: dict[bytes, Callable[[], SimpulError]] = {
+            b"lock_quarantine": lambda: LockQuarantine(resource=resource, left_ms=reply[1], holders=[]),
+            b"limit_mismatch": lambda: LimitMismatch(resource=resource, limit=reply[1]),
+            b"lock_released": lambda: LockReleased(resource=resource, token=int(reply[1])),
+            b"lock_holders_full": lambda: LockHoldersFull(resource=resource, limit=LOCK_HOLDERS_MAX),
+            b"lock_waiters_full": lambda: LockWaitersFull(limit=LOCK_WAITERS_MAX, where=f"for {resource}"),
+        }
+        return make.get(code, lambda: RequestIdReused(request_id=request.request_id))()
 
 
 class _Turn:
@@ -316,5 +333,17 @@ class _Turn:
 
 
 def _waiters(reply: list[Any]) -> int:
-    _, after = read_holders(reply)
-    return int(after[0]) if after else 0
+    waiting = read_holders(reply).waiting
+    return int(waiting[0]) if waiting else 0
+
+
+def released(parts: Parts, place: Place, owner: bytes, reply: list[Any]) -> Released:
+    """What follows from an `ok [more holds]` of lock.release."""
+    more, holds = reply[1] if len(reply) > 1 else 0, reply[2] if len(reply) > 2 else UNSET
+    if holds:
+        parts.leases.counted(place.lock, owner, holds)
+    else:
+        parts.leases.released(place.lock, owner)
+    if more:
+        parts.waiting.hand_over_more(place)
+    return Released(holds=holds)

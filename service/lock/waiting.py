@@ -35,18 +35,23 @@ _MARGIN_S = 0.001
 """Redis ends a lease within the millisecond after its time."""
 EVERY = b"*"
 """Published before the beginning of keys instead of one key: a quarantine of all these has ended or is shorter now."""
+TURN = b"0"
+"""Told instead of a token to one that waits for several locks: no grant has it."""
 
 
 @dataclass(eq=False)
 class Parked:
     """One request that waits."""
 
-    place: Place
+    places: tuple[Place, ...]
+    """In one partition."""
     waiter: bytes
     enqueue: Callable[[], Awaitable[None]]
-    """Stands in line, or does nothing where it stands already."""
+    """Stands in line, or takes up the place it has."""
+    arrival: int
+    """Rises with each that comes to this node."""
     granted: asyncio.Future[int]
-    """The token, once it is its turn."""
+    """The token, once it is its turn; of several locks nothing but that they are granted."""
     is_queued: bool = False
     position: int = 0
     """In the line when it joined; it only gets better."""
@@ -92,7 +97,7 @@ class Waiting:
         self._hurry = asyncio.Event()
         self._is_somebody_here = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._count = 0
+        self._count = self._arrivals = 0
         self._is_closed = False
 
     def start(self) -> None:
@@ -113,14 +118,16 @@ class Waiting:
 
     # Coming and going
 
-    def park(self, place: Place, waiter: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:
+    def park(self, places: tuple[Place, ...], waiter: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:
         """Before standing in line, so that no grant is published to nobody. Raises LockWaitersFull, NodeStopping."""
         if self._is_closed:
-            raise NodeStopping(resource=place.name.decode())
+            raise NodeStopping(resource=places[0].name.decode())
         if self._count >= LOCK_WAITERS_PER_NODE_MAX:
             raise LockWaitersFull(limit=LOCK_WAITERS_PER_NODE_MAX, where="on this node")
-        parked = Parked(place, waiter, enqueue, asyncio.get_running_loop().create_future())
-        self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
+        self._arrivals += 1
+        parked = Parked(places, waiter, enqueue, self._arrivals, asyncio.get_running_loop().create_future())
+        for place in places:
+            self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
         self._by_waiter.setdefault(waiter, []).append(parked)
         self._count += 1
         self._is_somebody_here.set()
@@ -128,11 +135,12 @@ class Waiting:
 
     def leave(self, parked: Parked) -> bool:
         """False when another request waits here in the same place: a retry of this one."""
-        line = self._lines[parked.place.lock]
-        line.parked.remove(parked)
-        if not line.parked:
-            line.cancel_timer()
-            del self._lines[parked.place.lock]
+        for place in parked.places:
+            line = self._lines[place.lock]
+            line.parked.remove(parked)
+            if not line.parked:
+                line.cancel_timer()
+                del self._lines[place.lock]
         others = self._by_waiter[parked.waiter]
         others.remove(parked)
         if not others:
@@ -151,15 +159,18 @@ class Waiting:
         self._is_closed = True
         for line in self._lines.values():
             for parked in line.parked:
-                parked.refuse(NodeStopping(resource=parked.place.name.decode()))
+                parked.refuse(NodeStopping(resource=line.place.name.decode()))
 
     # What is heard
 
     def heard_grant(self, message: bytes) -> None:
-        """`waiter token`, from the script that gave it the lock."""
+        """`waiter token`, from the script that gave it the lock; with the token 0 it may take its turn in a line."""
         waiter, _, token = message.partition(b" ")
         for parked in self._by_waiter.get(waiter, ()):
-            parked.grant(int(token))
+            if token == TURN:
+                background.finite(self._enqueue([parked]), "taking a turn")
+            else:
+                parked.grant(int(token))
 
     def heard_wake(self, message: bytes) -> None:
         """The key of a lock that is free sooner than it was said, or the beginning of keys out of quarantine."""
@@ -265,12 +276,16 @@ class Waiting:
 
     async def _stand_in_line_again(self, lines: list[_Line]) -> None:
         """In the order in which they came to this node: what is sent first is done first."""
-        missing = [
+        missing = {
             parked for line in lines for parked in line.parked if not parked.is_queued and not parked.granted.done()
-        ]
+        }
+        await self._enqueue(sorted(missing, key=lambda parked: parked.arrival))
+
+    async def _enqueue(self, missing: list[Parked]) -> None:
         answers = await asyncio.gather(*(parked.enqueue() for parked in missing), return_exceptions=True)
         for parked, answer in zip(missing, answers, strict=True):
             if isinstance(answer, SimpulError):
-                log.debug("standing in line again for %r: %s", parked.place.lock, answer.detail)
+                parked.is_queued = False
+                log.debug("standing in line again for %r: %s", parked.places[0].lock, answer.detail)
             elif isinstance(answer, BaseException):
                 raise answer

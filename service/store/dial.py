@@ -5,6 +5,8 @@ would send a mutation again after a lost reply.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from redis.asyncio import ConnectionPool
@@ -20,25 +22,29 @@ class DialError(Exception):
 
 
 class Line:
-    """An established connection. `attach` ends redis-py's use of it for ever."""
+    """An established connection. `let_go` ends redis-py's use of it for ever."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def execute(self, *parts: Any) -> Any:
         """One call before the hand-over. Raises DialError."""
-        try:
+        with _failures():
             await self._connection.send_command(*parts)
             return await self._connection.read_response()
-        except (RedisError, OSError) as error:
-            raise DialError(str(error)) from error
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        writer = self._connection._writer
+    def let_go(self) -> asyncio.Transport:
+        """To be given another protocol before the loop turns. Raises DialError when the connection has ended: the loop
+        has told redis-py so already, and would never tell the next."""
+        writer, reader = self._connection._writer, self._connection._reader
+        if writer is None or writer.transport.is_closing() or reader.at_eof():
+            raise DialError("Redis closed the connection")
         return cast("asyncio.Transport", writer.transport)
 
     def close(self) -> None:
+        """At once: what has not been sent yet never is."""
+        if self._connection._writer is not None:
+            self._connection._writer.transport.abort()
         self._connection._close()
 
 
@@ -54,12 +60,31 @@ async def dial(url: str, *, client_name: str, timeout_s: float) -> Line:
     )
     connection = untyped_pool.make_connection()
     try:
-        async with asyncio.timeout(timeout_s):
-            await connection.connect()
-    except BusyLoadingError:
+        with _failures():
+            async with asyncio.timeout(timeout_s):
+                await _let_in(connection)
+    except (DialError, StoreLoading):
         connection._close()
-        raise StoreLoading from None
-    except (RedisError, OSError) as error:
-        connection._close()
-        raise DialError(str(error)) from error
+        raise
     return Line(connection)
+
+
+async def _let_in(connection: Any) -> None:
+    try:
+        await connection.connect()
+    except BusyLoadingError:
+        raise StoreLoading from None
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What redis-py and the loop raise, as DialError."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise DialError(str(error)) from error
+    except RuntimeError as error:
+        # uvloop's word for a write after the other side has closed, which redis-py does not expect; asyncio has none.
+        if not str(error).endswith("the handler is closed"):
+            raise
+        raise DialError("Redis closed the connection") from error

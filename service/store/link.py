@@ -158,7 +158,7 @@ class Link:
         )
         try:
             found = await self._identify(line)
-            multiplexer.attach(line.transport)
+            multiplexer.attach(line.let_go())
             self._attached, self.incarnation = multiplexer, found
             await self._admitted(lost)
             self._up(multiplexer, found)

@@ -104,6 +104,10 @@ class Scripts:
         self._plans, self._unfit = plans, unfit
         self._version, self.generation, self._fence = script_set.version, generation, fence
 
+    def has(self, call: Call) -> bool:
+        """Whether the active set can do this: the scripts of an earlier release may be active still."""
+        return call.name in self._plans
+
     async def call(self, call: Call, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...]) -> list[Any]:
         """Run a script on one partition; `keys` and `args` come after the fence, which is added here.
 

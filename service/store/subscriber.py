@@ -33,6 +33,7 @@ class _Ear(asyncio.Protocol):
         self._handlers = handlers
         self._lost = lost
         self._reader = hiredis.Reader()
+        self._missing = set(handlers)
         self.subscribed = asyncio.Event()
         self.heard_at = asyncio.get_running_loop().time()
 
@@ -44,9 +45,13 @@ class _Ear(asyncio.Protocol):
                 if isinstance(reply, hiredis.ReplyError):
                     self.end(str(reply))
                 elif reply[0] == b"message":
-                    self._handlers[reply[1]](reply[2])
-                elif reply[0] == b"subscribe" and reply[2] == len(self._handlers):
-                    self.subscribed.set()
+                    handler = self._handlers.get(reply[1])
+                    if handler is not None:  # else a message that was on its way when nobody wanted it any more
+                        handler(reply[2])
+                elif reply[0] == b"subscribe":
+                    self._missing.discard(reply[1])
+                    if not self._missing:
+                        self.subscribed.set()
         except hiredis.ProtocolError as error:
             self.end(str(error))
 
@@ -79,11 +84,24 @@ class Subscriber:
         self._task: asyncio.Task[None] | None = None
         self._end: Callable[[str], None] = lambda _: None
         self._address = ""
+        self._transport: asyncio.Transport
+        """Of the connection, while `is_up`."""
         self.is_up = False
 
     def hear(self, channel: bytes, handler: Handler) -> None:
-        """Register a handler; only before `start`."""
+        """Have a handler hear a channel, now or as soon as there is a connection."""
         self._handlers[channel] = handler
+        self._say(b"SUBSCRIBE", channel)
+
+    def hear_no_more(self, channel: bytes) -> None:
+        del self._handlers[channel]
+        self._say(b"UNSUBSCRIBE", channel)
+
+    def _say(self, word: bytes, channel: bytes) -> None:
+        """Only where every channel has been subscribed: a connection that begins subscribes to those of then."""
+        if self.is_up:
+            parts: Any = (word, channel)
+            self._transport.write(hiredis.pack_command(parts))
 
     def start(self) -> None:
         self._task = background.start(self._run(), "redis subscriber")
@@ -114,22 +132,24 @@ class Subscriber:
         line = await dial(server.url, client_name=self._client_name, timeout_s=self._timeout_s)
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         ear = _Ear(self._handlers, lost)
-        transport = line.transport
         self._address, self._end = server.address, ear.end
         try:
+            transport = line.let_go()
             transport.set_protocol(ear)
-            parts: Any = (b"SUBSCRIBE", *self._handlers)
+            subscribed_to = {*self._handlers}
+            parts: Any = (b"SUBSCRIBE", *subscribed_to)
             transport.write(hiredis.pack_command(parts))
             async with asyncio.timeout(self._timeout_s):
                 await ear.subscribed.wait()
-            self.is_up = True
+            self._transport, self.is_up = transport, True
+            for channel in self._handlers.keys() - subscribed_to:
+                self._say(b"SUBSCRIBE", channel)
             self._on_up()
             return await self._until_lost(transport, ear, lost)
         finally:
             if self.is_up:
                 self.is_up = False
                 self._on_down()
-            transport.abort()
             line.close()
 
     async def _until_lost(self, transport: asyncio.Transport, ear: _Ear, lost: "asyncio.Future[str]") -> str:

@@ -141,9 +141,9 @@ def test_a_set_that_redis_cannot_compile_never_activates(tmp_path: Path, server:
 
 
 def test_a_set_that_cannot_read_the_data_is_refused_forwards_and_backwards(tmp_path: Path, server: RedisServer) -> None:
-    layout = "lua/layout.toml"
-    apart = scripts_of(release(tmp_path / "2", {layout: (("writes = 1\nreads = [1]", "writes = 2\nreads = [2]"),)}))
-    bridge = scripts_of(release(tmp_path / "3", {layout: (("writes = 1\nreads = [1]", "writes = 2\nreads = [1, 2]"),)}))
+    layout, ours = "lua/layout.toml", "writes = 2\nreads = [1, 2]"
+    apart = scripts_of(release(tmp_path / "2", {layout: ((ours, "writes = 3\nreads = [3]"),)}))
+    bridge = scripts_of(release(tmp_path / "3", {layout: ((ours, "writes = 3\nreads = [2, 3]"),)}))
     with cluster(tmp_path, server.url, nodes=1) as (node,):
 
         def settled(version: str) -> bool:

@@ -50,6 +50,9 @@ NAMES = {
 NUMBERS = [
     ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
     ("/lock/acquire", "timeout", -0.001, limits.LOCK_WAIT_S_MAX + 1),
+    ("/lock/acquire", "limit", 0, limits.LOCK_LIMIT_MAX + 1),
+    ("/lock/acquire", "permits", 0, limits.LOCK_LIMIT_MAX + 1),
+    ("/lock/acquire", "max_hold_ms", limits.LEASE_MS_MIN - 1, limits.LOCK_HOLD_MS_MAX + 1),
     ("/lock/release", "token", 0, limits.INTEGER_MAX + 1),
     ("/lock/renew", "token", 0, limits.INTEGER_MAX + 1),
     ("/lock/renew", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
@@ -203,6 +206,47 @@ def test_a_payload_that_some_reader_cannot_read_is_refused(
     assert document.get("field", field) == field
 
 
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"mode": "semaphore"}, "limit"),
+        ({"mode": "exclusive", "limit": 2}, "limit"),
+        ({"mode": "shared", "limit": 2}, "limit"),
+        ({"permits": 1}, "permits"),
+        ({"mode": "shared", "permits": 1}, "permits"),
+        ({"limit": 2, "permits": 3}, "permits"),
+        ({"ttl_ms": 1_000, "max_hold_ms": 999}, "max_hold_ms"),
+        ({"max_hold_ms": 29_999}, "max_hold_ms"),
+        ({"mode": "upgrade"}, "mode"),
+        ({"mode": None}, "mode"),
+        ({"reentrant": 1}, "reentrant"),
+        ({"reentrant": "true"}, "reentrant"),
+        ({"limit": True}, "limit"),
+        ({"metadata": "x" * limits.LOCK_METADATA_BYTES_MAX}, "metadata"),
+    ],
+    ids=repr,
+)
+def test_what_no_lock_can_be_is_refused_and_its_field_named(
+    quiet: tuple[NodeProcess, RedisServer], more: dict[str, Any], field: str
+) -> None:
+    document = refused(quiet, "/lock/acquire", {**GOOD["/lock/acquire"], **more})
+    assert document["field"] == field
+    assert document["status"] == (413 if field == "metadata" else 422)
+
+
+@pytest.mark.parametrize("payload", [b'"\xff"', b'"\\ud800"', b"01", b"[1,]", b"[" * 200 + b"]" * 200], ids=repr)
+def test_metadata_that_some_reader_cannot_read_is_refused(
+    quiet: tuple[NodeProcess, RedisServer], payload: bytes
+) -> None:
+    document = refused(quiet, "/lock/acquire", b'{"resource":"r","owner":"o","metadata":%s}' % payload)
+    assert document["status"] in (400, 422)
+    assert document.get("field", "metadata") == "metadata"
+
+
+def test_all_is_a_yes_or_a_no(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    assert refused(quiet, "/lock/release", {**GOOD["/lock/release"], "all": 1})["field"] == "all"
+
+
 def test_a_body_over_the_limit_is_413(quiet: tuple[NodeProcess, RedisServer]) -> None:
     document = refused(quiet, "/cache/put", b" " * (limits.BODY_BYTES_MAX + 1))
     assert document["limit_bytes"] == limits.BODY_BYTES_MAX
@@ -227,6 +271,81 @@ def test_what_consume_never_returned_is_no_receipt(quiet: tuple[NodeProcess, Red
 def test_ways_to_name_a_message_or_key_do_not_mix(quiet: tuple[NodeProcess, RedisServer]) -> None:
     assert refused(quiet, "/queue/ack", {"id": "m", "receipt": "1.1.5.m"})["field"] == "receipt"
     assert refused(quiet, "/cache/invalidate", {"key": "k", "keys": ["k"]})["field"] == "keys"
+
+
+SEVERAL: dict[str, dict[str, Any]] = {
+    "/lock/acquire": {"resources": ["{b}1", "{b}2"], "owner": "o", "timeout": 0},
+    "/lock/release": {"resources": ["{b}1", "{b}2"], "owner": "o"},
+    "/lock/renew": {"resources": ["{b}1", "{b}2"], "owner": "o", "tokens": {"{b}1": 1, "{b}2": 2}},
+}
+each_several = pytest.mark.parametrize("path", SEVERAL)
+
+
+@each_several
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (None, "resources"),
+        ("a", "resources"),
+        ({}, "resources"),
+        ([], "resources"),
+        (["a"], "resources"),
+        ([f"{{b}}{number}" for number in range(limits.LOCK_RESOURCES_MAX + 1)], "resources"),
+        ([f"n{number}" for number in range(limits.LOCK_RESOURCES_MAX)], "resources"),
+        (["a", "b", "a"], "resources[2]"),
+        (["a", 1], "resources[1]"),
+        (["a", ""], "resources[1]"),
+        (["a", "b\n"], "resources[1]"),
+        (["a", "ö" * 257], "resources[1]"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_bad_lists_of_locks_are_refused_and_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, value: Any, field: str
+) -> None:
+    document = refused(quiet, path, {**SEVERAL[path], "resources": value})
+    assert (document["code"], document["field"]) == ("field_invalid", field)
+
+
+@each_several
+def test_one_lock_and_several_are_not_asked_for_together(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
+    document = refused(quiet, path, {**SEVERAL[path], "resource": "r"})
+    assert (document["status"], document["code"], document["field"]) == (422, "field_invalid", "resources")
+
+
+@each_several
+def test_the_fields_of_several_are_checked_like_those_of_one(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
+    body = SEVERAL[path]
+    unknown = refused(quiet, path, {**body, "colour": "red"})
+    assert (unknown["code"], unknown["field"]) == ("field_unknown", "colour")
+    assert refused(quiet, path, {**body, "token": 1})["field"] == "token", "that of one lock"
+    assert refused(quiet, path, {name: value for name, value in body.items() if name != "owner"})["field"] == "owner"
+    assert refused(quiet, path, {**body, "owner": "a\nb"})["field"] == "owner"
+    assert refused(quiet, path, {**body, "request_id": "a\nb"})["field"] == "request_id"
+    assert refused(quiet, path, {**body, "request_id": "a"}, Idempotency_Key="b")["field"] == "request_id"
+
+
+@pytest.mark.parametrize("field", ["ttl_ms", "timeout", "mode"])
+@pytest.mark.parametrize("value", [-1, 10**9, "x", [], {}])
+def test_numbers_of_several_are_bounded_like_those_of_one(
+    quiet: tuple[NodeProcess, RedisServer], field: str, value: Any
+) -> None:
+    document = refused(quiet, "/lock/acquire", {**SEVERAL["/lock/acquire"], field: value})
+    assert (document["code"], document["field"]) == ("field_invalid", field)
+
+
+@pytest.mark.parametrize("path", ["/lock/release", "/lock/renew"])
+@pytest.mark.parametrize(
+    "tokens",
+    [[], 1, {"{b}1": 1}, {"{b}1": 1, "{b}2": 2, "c": 3}, {"{b}1": 1, "{b}2": 0}, {"{b}1": 1, "{b}2": 2**53}],
+    ids=repr,
+)
+def test_tokens_that_are_not_one_for_each_lock_are_refused(
+    quiet: tuple[NodeProcess, RedisServer], path: str, tokens: Any
+) -> None:
+    document = refused(quiet, path, {**SEVERAL[path], "tokens": tokens})
+    assert document["code"] == "field_invalid"
+    assert document["field"].startswith("tokens")
 
 
 def test_the_idempotency_key_header_is_checked_like_a_request_id(quiet: tuple[NodeProcess, RedisServer]) -> None:

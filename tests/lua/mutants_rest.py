@@ -1,7 +1,9 @@
 """The fence, request ids, counters and the cache without one of their rules each: see test_mutants.py."""
 
+from tests.lua import test_cache_compare as compare
 from tests.lua import test_cache_invalidate as invalidate
 from tests.lua import test_cache_put as put
+from tests.lua import test_cache_read as reading
 from tests.lua import test_every_script as every
 from tests.lua import test_lock_acquire as acquire
 from tests.lua.mutant import Mutant
@@ -106,5 +108,33 @@ MUTANTS = (
         "for at = 4, #KEYS do",
         "for at = 4, 4 do",
         invalidate.test_the_keys_named_are_gone_and_no_others,
+    ),
+    Mutant(
+        "known value sent again",
+        "cache/read",
+        'is_known and "=" or entry',
+        "entry",
+        reading.test_a_value_that_the_caller_has_is_not_sent_again,
+    ),
+    Mutant(
+        "replaced value taken for known",
+        "cache/read",
+        'string.sub(entry, 1, #known + 1) == known .. " "',
+        "string.sub(entry, 1, #known) == known",
+        reading.test_a_value_that_was_replaced_is_sent,
+    ),
+    Mutant(
+        "copies not compared",
+        "cache/compare",
+        "== known and 1",
+        "~= nil and 1",
+        compare.test_copies_are_compared_by_version,
+    ),
+    Mutant(
+        "lost counter read on",
+        "cache/read",
+        "if not counter then",
+        "if false then",
+        reading.test_a_lost_counter_is_a_loss_of_data,
     ),
 )

@@ -30,8 +30,8 @@ HANDED = f"{WAKE_CHANNEL}:{SESSION}"
 _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
 -- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
--- A quarantine ends at a time written in its value, and so do grants that are not confirmed; those who wait are told of
--- times, too. The scores of waiters are places in a line.
+-- A quarantine ends at a time written in its value, and so do grants that are not confirmed; a hold has the time of its
+-- grant, and those who wait are told of times, too. The scores of waiters are places in a line.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
@@ -52,6 +52,15 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
       redis.call("HSET", key, all[at], string.format("%.0f%s", ends_at - ms, rest))
     end
   end
+  if string.find(key, "}:reader_holds:") then
+    local all = redis.call("HGETALL", key)
+    for at = 1, #all, 2 do
+      local head, granted_at, rest = string.match(all[at + 1], "^(%d+ %d+ %d+ %d+ )(%d+)(.*)$")
+      if head then
+        redis.call("HSET", key, all[at], string.format("%s%.0f%s", head, granted_at - ms, rest))
+      end
+    end
+  end
   if string.find(key, "}:waiter_info:") then
     local told = redis.call("HGET", key, "")
     if told then
@@ -69,6 +78,14 @@ end
 """
 
 
+def detail(
+    *, reentrant: bool = False, limit: int = 0, permits: int = 0, max_hold_ms: int = 0, metadata: str = ""
+) -> str:
+    """What an acquire asks for beyond mode and lease, as nodes write it."""
+    permits = permits or (1 if limit else 0)
+    return f"{int(reentrant)} {permits} {limit} {max_hold_ms} {metadata}"
+
+
 def waiter_of(owner: str) -> str:
     return owner.encode().hex()
 
@@ -76,6 +93,17 @@ def waiter_of(owner: str) -> str:
 class Reply(NamedTuple):
     code: str
     fields: list[Any]
+
+
+class Held(NamedTuple):
+    mode: str
+    token: int
+    expires_in_ms: int
+    limit: int
+    holds: int = 0
+    permits: int = 0
+    hold_left_ms: int = 0
+    metadata: str = ""
 
 
 class Message(NamedTuple):
@@ -89,6 +117,26 @@ class Delivered(NamedTuple):
     receipt: str
     attempt: int
     data: bytes
+
+
+class Event(NamedTuple):
+    """An entry of the stream of lock events; `more` is what the event has beside the common fields."""
+
+    id: str
+    event: str
+    lock: str = ""
+    owner: str = ""
+    token: int = 0
+    mode: str = ""
+    more: Mapping[str, str] = {}
+
+
+def event_of(entry: list[Any]) -> Event:
+    entry_id, flat = entry
+    fields = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    event, lock = fields.pop("event"), fields.pop("lock", "").partition(":lock:")[2]
+    owner, token, mode = fields.pop("owner", ""), int(fields.pop("token", "0")), fields.pop("mode", "")
+    return Event(entry_id.decode(), event, lock, owner, token, mode, fields)
 
 
 Snapshot = dict[bytes, tuple[bytes, bool]]
@@ -141,6 +189,7 @@ class Runner:
             "waiter_info": one.waiter_info + suffix,
             "sessions": one.sessions,
             "granted": one.granted,
+            "lock_events": one.lock_events,
             "messages": one.messages + suffix,
             "ready": one.ready + suffix,
             "delayed": one.delayed + suffix,
@@ -166,7 +215,8 @@ class Runner:
         script = self.scripts[script_name]
         known = self.keys_of(name, request_id)
         keys = [known[key.name] for key in script.keys]
-        keys += [self.keys_of(more, request_id)[script.keys[-1].name] for more in more_keys]
+        repeated = [key.name for key in script.keys if key.repeats]
+        keys += [self.keys_of(more, request_id)[key] for more in more_keys for key in repeated]
         given = {
             "fence": self.fence,
             "fingerprint": (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint,
@@ -243,7 +293,7 @@ class Runner:
     # -- lock
 
     def acquire(self, owner: str, mode: str = "exclusive", *, resource: str = "res", **args: Any) -> Reply:
-        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, **args})
+        return self.call("lock.acquire", resource, owner=owner, mode=mode, **{"ttl_ms": 30_000, "detail": "", **args})
 
     def granted(self, owner: str, mode: str = "exclusive", **args: Any) -> int:
         """The token of a lock that is there to be had."""
@@ -252,7 +302,7 @@ class Runner:
         return int(reply.fields[0])
 
     def release(self, owner: str, token: int | str = "", *, resource: str = "res", **args: Any) -> Reply:
-        return self.call("lock.release", resource, owner=owner, token=token, **args)
+        return self.call("lock.release", resource, owner=owner, token=token, **{"all": "", **args})
 
     def renew(self, owner: str, token: int, ttl_ms: int | str = "", *, resource: str = "res", **args: Any) -> Reply:
         return self.call("lock.renew", resource, owner=owner, token=token, ttl_ms=ttl_ms, **args)
@@ -267,7 +317,8 @@ class Runner:
         resource: str = "res",
         **args: Any,
     ) -> Reply:
-        return self.call("lock.reattach", resource, owner=owner, token=token, mode=mode, ttl_ms=ttl_ms, **args)
+        given = {"more": "", **args}
+        return self.call("lock.reattach", resource, owner=owner, token=token, mode=mode, ttl_ms=ttl_ms, **given)
 
     def wait(self, owner: str, mode: str = "exclusive", *, resource: str = "res", **args: Any) -> Reply:
         """Stand in line; the waiter's id is made of the owner's name, so each owner has one place in a line."""
@@ -277,6 +328,7 @@ class Runner:
             "session": SESSION,
             "session_ms": SESSION_MS,
             "wait_ms": 60_000,
+            "detail": "",
             **args,
         }
         return self.call("lock.wait", resource, owner=owner, mode=mode, **given)
@@ -302,6 +354,67 @@ class Runner:
     def attend(self, session: str = SESSION, cursor: str = "0", session_ms: int = SESSION_MS) -> Reply:
         return self.call("lock.attend", "", session=session, session_ms=session_ms, cursor=cursor)
 
+    def force_release(self, *holds: tuple[str, int], resource: str = "res", reason: str = "stuck") -> Reply:
+        items = [{"owner": owner, "token": token} for owner, token in holds]
+        return self.call("lock.force_release", resource, reason=reason, items=items)
+
+    def record(self, record_ms: int = KEEP_MS) -> Reply:
+        return self.call("lock.record", "", record_ms=record_ms)
+
+    def events(self, after: str = "", most: int = 256) -> list[Event]:
+        """What is recorded after an entry, which must still be there."""
+        is_gap, *entries = self.call("lock.events", "", after=after, most=most).fields
+        assert is_gap == 0
+        return [event_of(entry) for entry in entries]
+
+    def history(self, resource: str = "res", most: int = 10, before: str = "") -> tuple[str, list[Event]]:
+        """Where to go on, and what was found, the latest first."""
+        go_on, _, *entries = self.call("lock.history", resource, before=before, most=most).fields
+        return go_on.decode(), [event_of(entry) for entry in entries]
+
+    def note_end(self, owner: str, token: int, after: str, *, mode: str = "exclusive", resource: str = "res") -> int:
+        """After how many ms to look again."""
+        reply = self.call("lock.note_end", resource, owner=owner, token=token, mode=mode, after=after)
+        assert reply.code == "ok", reply
+        return int(reply.fields[0])
+
+    # -- several locks: `names` in their order, "ab" for the locks a and b
+
+    def acquire_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> Reply:
+        return self._several("lock.acquire_all", names, owner=owner, mode=mode, **self._request(owner, args))
+
+    def granted_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> list[int]:
+        """The tokens of locks that are there to be had."""
+        reply = self.acquire_all(owner, names, mode, **args)
+        assert reply.code == "ok", reply
+        return [int(token) for token in reply.fields[1:]]
+
+    def wait_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> Reply:
+        """Stand in all lines; the waiter's id is made of the owner's name."""
+        given = {"waiter": waiter_of(owner), "session": SESSION, "session_ms": SESSION_MS, "wait_ms": 60_000, **args}
+        return self._several("lock.wait_all", names, owner=owner, mode=mode, **self._request(owner, given))
+
+    def withdraw_all(self, owner: str, names: Iterable[str], **args: Any) -> Reply:
+        given = {"waiter": waiter_of(owner), "session": SESSION, **args}
+        return self._several("lock.withdraw_all", names, owner=owner, **self._request(owner, given))
+
+    def release_all(self, owner: str, names: Iterable[str], *tokens: int, **args: Any) -> Reply:
+        items = [{"token": token} for token in tokens or [""] * len(list(names))]
+        return self._several("lock.release_all", names, owner=owner, items=items, **args)
+
+    def renew_all(self, owner: str, names: Iterable[str], *tokens: int, ttl_ms: int | str = "", **args: Any) -> Reply:
+        items = [{"token": token} for token in tokens]
+        return self._several("lock.renew_all", names, owner=owner, ttl_ms=ttl_ms, items=items, **args)
+
+    def _several(self, script_name: str, names: Iterable[str], **args: Any) -> Reply:
+        first, *more = names
+        return self.call(script_name, first, more_keys=more, **args)
+
+    @staticmethod
+    def _request(owner: str, args: dict[str, Any]) -> dict[str, Any]:
+        """A request always has an id and a caller here: that of its owner, unless it says another."""
+        return {"request_id": f"id-{owner}", "caller": "ca11e4", "ttl_ms": 30_000, **args}
+
     def line(self, resource: str = "res") -> list[str]:
         """The owners that wait, in order, as lock.inspect tells them."""
         _, waiters = self._inspect(resource)
@@ -315,7 +428,22 @@ class Runner:
     def _inspect(self, resource: str) -> tuple[list[Any], list[Any]]:
         fields = self.call("lock.inspect", resource).fields
         end = 2 + 3 * min(fields[1], 100)
-        return fields[2:end], fields[end:]
+        return fields[2:end], fields[end : end + 1 + 2 * min(fields[end], 100)]
+
+    def held(self, owner: str, resource: str = "res") -> Held:
+        """All that lock.inspect tells of one holder."""
+        fields = self.call("lock.inspect", resource).fields
+        shown, (waiters, *rest) = fields[2 : 2 + 3 * min(fields[1], 100)], fields[2 + 3 * min(fields[1], 100) :]
+        number = shown[::3].index(owner.encode()) + 1
+        limit, _, *about = rest[2 * min(waiters, 100) :] or (b"0", b"")
+        found = Held(fields[0].decode(), int(shown[3 * number - 2]), shown[3 * number - 1], int(limit))
+        for numbers, metadata in zip(about[::2], about[1::2], strict=True):
+            at, holds, permits, hold_left_ms = map(int, numbers.split())
+            if at == number:
+                return found._replace(
+                    holds=holds, permits=permits, hold_left_ms=hold_left_ms, metadata=metadata.decode()
+                )
+        return found
 
     def lease_left_ms(self, owner: str, resource: str = "res") -> int:
         fields = self.call("lock.inspect", resource).fields
@@ -375,6 +503,17 @@ class Runner:
             return None
         version, _, value = fields[0].partition(b" ")
         return int(version), value
+
+    def read(self, *keys: str, known: Iterable[int | str] = ()) -> Reply:
+        items = [{"known": version} for version in (list(known) or [""] * len(keys))]
+        return self.call("cache.read", keys[0], more_keys=keys[1:], items=items)
+
+    def compare(self, **known: int) -> Reply:
+        """Versions by key; none at all asks for the counter alone."""
+        script = self.scripts["cache.compare"]
+        keys = [self.partition.fence, self.partition.versions, *(self.key("entry", key) for key in known)]
+        reply = self.evalsha(script, keys, [self.fence, *known.values()])
+        return Reply(reply[0].decode(), reply[1:])
 
     def invalidate(self, *keys: str, **args: Any) -> Reply:
         return self.call("cache.invalidate", keys[0], more_keys=keys[1:], **args)

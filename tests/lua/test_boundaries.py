@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.store import bundle
-from tests.lua.runner import COUNTER_BITS, GENERATION, Message, Runner
+from tests.lua.runner import COUNTER_BITS, GENERATION, Message, Runner, detail
 from tests.lua.test_queue_receipts import Settle, each_settle
 from tests.support import RedisServer
 
@@ -114,6 +114,18 @@ def test_a_renewed_lease_ends_counted_from_the_renewal(run: Clocked) -> None:
     assert run.holders() == {"a": token}
     run.at(1_600)
     assert run.holders() == {}
+
+
+@pytest.mark.parametrize("mode", ["exclusive", "shared", "semaphore"])
+def test_the_last_renewal_is_the_shortest_lease_before_the_longest_time_is_over(run: Clocked, mode: str) -> None:
+    limit = 1 if mode == "semaphore" else 0
+    token = run.granted("a", mode, ttl_ms=60_000, detail=detail(limit=limit, max_hold_ms=60_000))
+    run.at(59_950)
+    assert run.renew("a", token).fields[0] == 50
+    run.at(59_951)
+    before = run.snapshot()
+    assert run.renew("a", token) == ("lock_hold_exceeded", [49])
+    assert run.snapshot() == before
 
 
 def in_quarantine(run: Clocked) -> None:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.lua import mutants_fence, mutants_lock, mutants_quarantine, mutants_queue, mutants_rest, mutants_waiting
+from tests.lua import (
+    mutants_fence,
+    mutants_lock,
+    mutants_modes,
+    mutants_quarantine,
+    mutants_queue,
+    mutants_rest,
+    mutants_several,
+    mutants_waiting,
+)
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
@@ -18,9 +27,11 @@ from tests.support import DEFAULT_FLAVOUR, RedisServer
 MUTANTS = (
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
+    *mutants_modes.MUTANTS,
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
+    *mutants_several.MUTANTS,
     *mutants_waiting.MUTANTS,
 )
 

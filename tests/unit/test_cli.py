@@ -32,7 +32,9 @@ WORDS = {
     "queue.extend": "topic=t receipt=1.1.1700000000000.m1",
     "queue.inspect": "topic=t",
     "cache.put": "key=k value=1",
+    "cache.compare": "key=k known=1",
     "cache.get": "key=k",
+    "cache.read": "key=k",
     "cache.invalidate": "key=k",
     "fence.install": "partition=3 cluster_id=c1",
     "fence.check": "partition=3 cluster_id=c1",
@@ -43,7 +45,17 @@ WORDS = {
     "lock.withdraw": "resource=r1 owner=alice waiter=a1 session=b2",
     "lock.hand_over": "resource=r1",
     "lock.attend": "partition=3 session=b2",
+    "lock.acquire_all": "resource=r1 owner=alice",
+    "lock.wait_all": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.withdraw_all": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.release_all": "resource=r1 owner=alice",
+    "lock.renew_all": "resource=r1 owner=alice token=68719476737",
     "lock.reattach": "resource=r1 owner=alice token=68719476737",
+    "lock.record": "partition=3 record_ms=60000",
+    "lock.events": "partition=3 most=10",
+    "lock.history": "resource=r1 most=10",
+    "lock.note_end": "resource=r1 owner=alice token=68719476737 after=0-0",
+    "lock.force_release": "resource=r1 reason=stuck owner=alice token=68719476737",
 }
 
 
@@ -83,7 +95,7 @@ def test_every_script_has_a_line_with_as_many_keys_and_arguments_as_its_header(n
 def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
     partition = Keys("blue").partition_of(b"r1")
     words = line("lock.acquire", "resource=r1", "owner=alice", "request_id=once", CLUSTER_NAME="blue")
-    assert words[6:14] == [
+    assert words[6:15] == [
         key.decode()
         for key in (
             partition.fence,
@@ -94,13 +106,22 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
             partition.reader_holds + b"r1",
             partition.quarantine,
             partition.waiters + b"r1",
+            partition.lock_events,
         )
     ]
 
 
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
-    assert words[14:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000"]
+    assert words[15:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", ""]
+
+
+def test_several_locks_have_their_keys_one_lock_after_the_other_and_a_token_each() -> None:
+    words = line("lock.release_all", "resource={c}a", "resource={c}b", "owner=alice")
+    partition = Keys("simpul").partition_of(b"{c}a")
+    assert int(words[5]) == 7 + 2 * 5
+    assert [words[13], words[18]] == [(partition.lock + name).decode() for name in (b"{c}a", b"{c}b")]
+    assert words[-2:] == ["", ""]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:
@@ -126,7 +147,7 @@ def test_any_name_survives_the_shell(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.get"),
+        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.compare"),
         ("lock.acquire owner=alice", "resource is missing"),
         ("lock.acquire resource=r1", "owner is missing"),
         ("lock.acquire resource=r1 owner=a ttl=5", "'ttl=5' is not understood"),

@@ -1,15 +1,21 @@
 """The near cache: bounded, least recently used first out, and never keeping a value that was overwritten."""
 
 from math import inf
+from typing import NamedTuple
 
 import pytest
 
 from service.cache import near
-from service.cache.near import Entry, NearCache
+from service.cache.hearing import Asked
+from service.cache.near import Entry, Fill, NearCache
+
+P = 7
+"""The partition of every key here."""
+HOUR_MS = 3_600_000
 
 
 class Clock:
-    """The process's monotonic clock, moved by hand."""
+    """The machine's steady clock, moved by hand."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -21,38 +27,56 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(near, "monotonic", clock)
+    monkeypatch.setattr(near, "steady_s", clock)
     return clock
 
 
 def opened(*, entries_max: int = 100, bytes_max: int = 10_000) -> NearCache:
-    cache = NearCache(entries_max=entries_max, bytes_max=bytes_max)
+    """One that hears, and whose partition has counted to 1."""
+    cache = NearCache(entries_max=entries_max, bytes_max=bytes_max, bound_ms=HOUR_MS)
     cache.turn_on()
+    end(cache, b"", begin(cache, b""), None)
     return cache
+
+
+class Read(NamedTuple):
+    fill: Fill
+    asked: Asked
+
+
+def begin(cache: NearCache, key: bytes) -> Read:
+    return Read(cache.begin_fill(key), cache.ask(P))
+
+
+def end(cache: NearCache, key: bytes, read: Read, entry: Entry | None, *, counter: int = 1) -> None:
+    """What service.cache.reading does with an answer."""
+    may_keep = cache.answered(P, counter, read.asked)
+    if cache.end_fill(key, read.fill) and may_keep and entry is not None:
+        cache.keep(key, entry)
 
 
 def read(cache: NearCache, key: bytes, version: int = 1, value: bytes = b"v", expires_at: float = inf) -> None:
     """A read that went to Redis and came back undisturbed."""
-    cache.end_fill(key, cache.begin_fill(key), Entry(version, value, expires_at))
+    end(cache, key, begin(cache, key), Entry(version, value, expires_at, P))
 
 
 def version_of(cache: NearCache, key: bytes) -> int | None:
-    entry = cache.get(key)
+    entry = cache.get(key, P)
     return entry.version if entry else None
 
 
 def test_what_was_read_is_kept_and_counted() -> None:
     cache = opened()
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
     read(cache, b"k", 7, b"value")
-    assert cache.get(b"k") == Entry(7, b"value", inf)
+    assert cache.get(b"k", P) == Entry(7, b"value", inf, P)
     assert (cache.hits, cache.misses, len(cache), cache.bytes) == (1, 1, 1, 6)
 
 
 def test_a_failed_or_empty_read_keeps_nothing() -> None:
     cache = opened()
-    cache.end_fill(b"k", cache.begin_fill(b"k"), None)
-    assert cache.get(b"k") is None
+    end(cache, b"k", begin(cache, b"k"), None)
+    assert cache.get(b"k", P) is None
 
 
 # -- bounds
@@ -62,7 +86,7 @@ def test_the_least_recently_used_entry_goes_first() -> None:
     cache = opened(entries_max=3)
     for key in (b"a", b"b", b"c"):
         read(cache, key)
-    cache.get(b"a")
+    cache.get(b"a", P)
     read(cache, b"d")
     assert [version_of(cache, key) for key in (b"a", b"b", b"c", b"d")] == [1, None, 1, 1]
     assert cache.evictions == 1
@@ -110,16 +134,16 @@ def test_bytes_are_given_back_whatever_way_an_entry_goes(clock: Clock) -> None:
     cache.written(b"removed", 5)
     read(cache, b"ended", expires_at=clock.now + 1)
     clock.now += 2
-    cache.get(b"ended")
+    cache.get(b"ended", P)
     assert cache.bytes == len(b"replaced")
-    cache.turn_off()
+    cache.begin_anew()
     assert cache.bytes == 0
 
 
 def test_a_cache_of_no_entries_is_off() -> None:
     cache = opened(entries_max=0)
     read(cache, b"k")
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
 
 
 # -- lifetime
@@ -131,16 +155,8 @@ def test_an_entry_ends_exactly_at_its_time(clock: Clock) -> None:
     clock.now += 9.999
     assert version_of(cache, b"k") == 1
     clock.now += 0.001
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
     assert len(cache) == 0
-
-
-def test_a_shared_read_counts_time_from_the_first_question(clock: Clock) -> None:
-    """Else the copy of the second reader would outlive the original."""
-    cache = opened()
-    first = cache.begin_fill(b"k")
-    clock.now += 5
-    assert cache.begin_fill(b"k").started_at == first.started_at == clock.now - 5
 
 
 # -- writes
@@ -149,8 +165,8 @@ def test_a_shared_read_counts_time_from_the_first_question(clock: Clock) -> None
 def test_a_write_drops_an_older_value() -> None:
     cache = opened()
     read(cache, b"k", 1)
-    cache.written(b"k", 2)
-    assert cache.get(b"k") is None
+    cache.heard(b"k", P, 2)
+    assert cache.get(b"k", P) is None
     assert cache.invalidations == 1
 
 
@@ -165,76 +181,76 @@ def test_a_publication_of_what_is_already_held_drops_nothing() -> None:
 def test_a_write_to_one_key_does_not_touch_another() -> None:
     cache = opened()
     read(cache, b"a")
-    fill = cache.begin_fill(b"a")
+    fill = begin(cache, b"a")
     cache.written(b"b", 9)
-    cache.end_fill(b"a", fill, Entry(2, b"v", inf))
+    end(cache, b"a", fill, Entry(2, b"v", inf, P))
     assert version_of(cache, b"a") == 2
 
 
 def test_a_reply_from_before_a_write_that_arrives_after_its_publication_is_not_kept() -> None:
     cache = opened()
-    fill = cache.begin_fill(b"k")
+    fill = begin(cache, b"k")
     cache.written(b"k", 2)
-    cache.end_fill(b"k", fill, Entry(1, b"old", inf))
-    assert cache.get(b"k") is None
+    end(cache, b"k", fill, Entry(1, b"old", inf, P))
+    assert cache.get(b"k", P) is None
 
 
 def test_a_reply_from_before_a_write_that_arrives_before_its_publication_is_dropped_by_it() -> None:
     cache = opened()
     read(cache, b"k", 1, b"old")
     cache.written(b"k", 2)
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
 
 
 def test_a_read_begun_after_a_write_is_kept_though_an_older_read_is_void() -> None:
     cache = opened()
-    stale = cache.begin_fill(b"k")
+    stale = begin(cache, b"k")
     cache.written(b"k", 2)
-    fresh = cache.begin_fill(b"k")
-    cache.end_fill(b"k", fresh, Entry(2, b"new", inf))
-    cache.end_fill(b"k", stale, Entry(1, b"old", inf))
+    fresh = begin(cache, b"k")
+    end(cache, b"k", fresh, Entry(2, b"new", inf, P))
+    end(cache, b"k", stale, Entry(1, b"old", inf, P))
     assert version_of(cache, b"k") == 2
 
 
 def test_the_end_of_a_void_read_does_not_end_the_protection_of_a_later_one() -> None:
     cache = opened()
-    first = cache.begin_fill(b"k")
+    first = begin(cache, b"k")
     cache.written(b"k", 2)
-    second = cache.begin_fill(b"k")
-    cache.end_fill(b"k", first, None)
+    second = begin(cache, b"k")
+    end(cache, b"k", first, None)
     cache.written(b"k", 3)
-    cache.end_fill(b"k", second, Entry(2, b"old", inf))
-    assert cache.get(b"k") is None
+    end(cache, b"k", second, Entry(2, b"old", inf, P))
+    assert cache.get(b"k", P) is None
 
 
 def test_replies_that_overtake_each_other_leave_the_newer_value() -> None:
     cache = opened()
-    one, two = cache.begin_fill(b"k"), cache.begin_fill(b"k")
-    cache.end_fill(b"k", two, Entry(2, b"new", inf))
-    cache.end_fill(b"k", one, Entry(1, b"old", inf))
+    one, two = begin(cache, b"k"), begin(cache, b"k")
+    end(cache, b"k", two, Entry(2, b"new", inf, P))
+    end(cache, b"k", one, Entry(1, b"old", inf, P))
     assert version_of(cache, b"k") == 2
 
 
 def test_a_write_voids_all_reads_that_share_a_fill() -> None:
     cache = opened()
-    fills = [cache.begin_fill(b"k") for _ in range(3)]
-    cache.end_fill(b"k", fills[0], Entry(1, b"old", inf))
+    fills = [begin(cache, b"k") for _ in range(3)]
+    end(cache, b"k", fills[0], Entry(1, b"old", inf, P))
     cache.written(b"k", 2)
     for fill in fills[1:]:
-        cache.end_fill(b"k", fill, Entry(1, b"old", inf))
-    assert cache.get(b"k") is None
+        end(cache, b"k", fill, Entry(1, b"old", inf, P))
+    assert cache.get(b"k", P) is None
 
 
 def test_reads_leave_no_trace_when_they_end() -> None:
     cache = opened()
-    fills = [cache.begin_fill(b"k") for _ in range(3)]
+    fills = [begin(cache, b"k") for _ in range(3)]
     cache.written(b"k", 2)
-    fills += [cache.begin_fill(b"k")]
+    fills += [begin(cache, b"k")]
     for fill in fills:
-        cache.end_fill(b"k", fill, None)
-    fresh = cache.begin_fill(b"k")
-    assert fresh not in fills
-    assert fresh.readers == 1
+        end(cache, b"k", fill, None)
+    fresh = begin(cache, b"k")
+    assert fresh.fill not in [one.fill for one in fills]
+    assert fresh.fill.readers == 1
 
 
 # -- the subscription
@@ -244,35 +260,35 @@ def test_while_the_subscription_is_down_nothing_is_kept() -> None:
     cache = opened()
     read(cache, b"k")
     cache.turn_off()
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
     read(cache, b"k")
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
 
 
 def test_a_new_cache_is_off_until_it_hears() -> None:
-    cache = NearCache(entries_max=10, bytes_max=100)
+    cache = NearCache(entries_max=10, bytes_max=100, bound_ms=HOUR_MS)
     read(cache, b"k")
-    assert cache.get(b"k") is None
+    assert cache.get(b"k", P) is None
 
 
-@pytest.mark.parametrize("gap", ["down and up", "up again", "cleared"])
+@pytest.mark.parametrize("gap", ["down and up", "up again", "another generation"])
 def test_a_read_begun_before_a_gap_in_hearing_is_not_kept_after_it(gap: str) -> None:
     cache = opened()
-    fill = cache.begin_fill(b"k")
-    if gap == "cleared":
-        cache.clear()
+    fill = begin(cache, b"k")
+    if gap == "another generation":
+        cache.begin_anew()
     else:
         if gap == "down and up":
             cache.turn_off()
         cache.turn_on()
-    cache.end_fill(b"k", fill, Entry(1, b"old", inf))
-    assert cache.get(b"k") is None
+    end(cache, b"k", fill, Entry(1, b"old", inf, P))
+    assert cache.get(b"k", P) is None
 
 
 def test_a_read_begun_while_it_was_deaf_is_not_kept() -> None:
     cache = opened()
     cache.turn_off()
-    fill = cache.begin_fill(b"k")
+    fill = begin(cache, b"k")
     cache.turn_on()
-    cache.end_fill(b"k", fill, Entry(1, b"old", inf))
-    assert cache.get(b"k") is None
+    end(cache, b"k", fill, Entry(1, b"old", inf, P))
+    assert cache.get(b"k", P) is None

@@ -54,7 +54,7 @@ def test_the_version_is_computed_and_not_believed() -> None:
     assert unpack(pack(replace(shipped(), version="0" * 12))).version == shipped().version
 
 
-@pytest.mark.parametrize("changes", [{"scripts": {}}, {"layout": 2}, {"reads": ()}])
+@pytest.mark.parametrize("changes", [{"scripts": {}}, {"layout": 3}, {"reads": ()}])
 def test_a_set_without_scripts_or_that_cannot_read_what_it_writes_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(BundleError, match="empty, or of a layout it cannot read"):
         unpack(pack(replace(shipped(), **changes)))  # type: ignore[arg-type]

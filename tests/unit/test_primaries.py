@@ -9,7 +9,7 @@ from typing import Any
 import hiredis
 import pytest
 
-from service.cache.caches import GET
+from service.cache.reading import GET
 from service.error_registry import OutcomeUnknown, StoreRefused, StoreUnavailable, StoreUnsettled
 from service.keys import Keys
 from service.redis_url import parse

@@ -7,6 +7,7 @@ somebody else, who still works. So a holder is taken up again only if some node 
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,12 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
     """It was shortened since: vouch for it no more."""
 
 
+class _Heard(NamedTuple):
+    is_answer: bool
+    """False for a node that is away."""
+    lease: Lease | None = None
+
+
 _encoder = msgspec.msgpack.Encoder()
 _question_decoder = msgspec.msgpack.Decoder(Question)
 _answer_decoder = msgspec.msgpack.Decoder(Lease | None)
@@ -44,16 +51,23 @@ class Witnesses:
     async def lease(self, lock: bytes, owner: bytes, token: int) -> Lease | None:
         """The running lease behind this token, from this node's memory or another's."""
         own = self._leases.running(lock, owner, token)
-        if own is not None:
+        if own is not None and not own.holds:
             return own
         body = _encoder.encode(Question(lock, owner, token))
-        found = await asyncio.gather(*(self._ask(node, body) for node in self._others))
-        return max((lease for lease in found if lease is not None), key=lambda lease: lease.left_ms, default=None)
+        heard = await asyncio.gather(*(self._ask(node, body) for node in self._others))
+        found = [lease for lease in (own, *(one.lease for one in heard)) if lease is not None]
+        longest = max(found, key=lambda lease: lease.left_ms, default=None)
+        holds = max((lease.holds for lease in found), default=0)
+        if longest is None or not holds:
+            return longest
+        # Each node knows a re-entrant hold as it was when it came by last. Too many of them end with the lease; one too
+        # few would end the hold of somebody who has it yet. So without every node there is no proof.
+        return msgspec.structs.replace(longest, holds=holds) if all(one.is_answer for one in heard) else None
 
-    async def shortened(self, lock: bytes, owner: bytes, token: int) -> None:
-        """A lease now ends earlier than another node may remember: that one must not vouch for it any more. A node that
-        does not answer is not waited for: it can vouch wrongly only if Redis loses this very renewal, and the holder
-        renews through it after its lease has ended."""
+    async def vouch_alone(self, lock: bytes, owner: bytes, token: int) -> None:
+        """A hold is less now than another node may remember, its lease shorter or its mode another: that one must not
+        vouch for it any more. A node that does not answer is not waited for: it can vouch wrongly only if Redis loses
+        this very change, and the holder renews through it after its lease has ended."""
         body = _encoder.encode(Question(lock, owner, token, forget=True))
         await asyncio.gather(*(self._ask(node, body) for node in self._others))
 
@@ -67,13 +81,13 @@ class Witnesses:
             self._leases.vouch_no_more(asked.lock, asked.owner, asked.token)
         return _encoder.encode(self._leases.running(asked.lock, asked.owner, asked.token))
 
-    async def _ask(self, node: NodeId, body: bytes) -> Lease | None:
+    async def _ask(self, node: NodeId, body: bytes) -> _Heard:
         # A connection of its own: this happens once in a quarantine, to whoever held a lock through another node.
         connection = Connection(node, self._secret, ANSWER_BYTES_MAX)
         try:
             answer = await connection.post(PATH, body, DEADLINE_S)
-            return _answer_decoder.decode(answer.body) if answer.status == 200 else None
+            return _Heard(True, _answer_decoder.decode(answer.body)) if answer.status == 200 else _Heard(False)
         except (Unreachable, msgspec.DecodeError):
-            return None  # a node that is away proves nothing
+            return _Heard(False)  # a node that is away proves nothing
         finally:
             connection.close()

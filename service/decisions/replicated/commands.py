@@ -16,12 +16,14 @@ import msgspec
 from service.error_registry import BY_CODE
 from service.errors import SimpulError
 from service.keys import PARTITIONS
+from service.limits import LOCK_HOLDERS_SHOWN_MAX, NAME_BYTES_MAX
 
 REQUEST_ID_BYTES_MAX = 512
 
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES_MAX)]
 
 
 class FoundCluster(msgspec.Struct, array_like=True, frozen=True, tag="found_cluster"):
@@ -109,6 +111,15 @@ class AssignPartitions(msgspec.Struct, array_like=True, frozen=True, tag="assign
     owners: Annotated[tuple[str, ...], msgspec.Meta(min_length=PARTITIONS, max_length=PARTITIONS)]
 
 
+class ForceRelease(msgspec.Struct, array_like=True, frozen=True, tag="force_release"):
+    """An operator ends these holds of a lock, each an owner and a token: from now on no node vouches for them. The node
+    that was asked ends them in Redis once this is decided."""
+
+    resource: Word
+    holds: Annotated[tuple[tuple[Word, int], ...], msgspec.Meta(max_length=LOCK_HOLDERS_SHOWN_MAX)]
+    reason: Word
+
+
 Command = (
     FoundCluster
     | RegisterNode
@@ -120,6 +131,7 @@ Command = (
     | StageScripts
     | ActivateScripts
     | AssignPartitions
+    | ForceRelease
 )
 
 
@@ -164,6 +176,13 @@ CLUSTER_SETTINGS = {
         1_000,
         600_000,
         "A node that the leader has not heard for this long loses its partitions' duties to the others.",
+    ),
+    "lock_history": ClusterSetting(
+        0,
+        0,
+        1,
+        "1: what happens to locks is recorded always, for GET /lock/NAME?history=. Grants and releases then cost more. "
+        "0: only where somebody watches, and for 10 minutes after.",
     ),
 }
 

@@ -45,6 +45,16 @@ class Cover(msgspec.Struct, array_like=True, frozen=True):
     index: int
 
 
+class Forced(msgspec.Struct, array_like=True, frozen=True):
+    """Holds that an operator ended, each an owner and a token; `index` and `at_ms`: where and when it was decided."""
+
+    index: int
+    at_ms: int
+    resource: str
+    holds: tuple[tuple[str, int], ...]
+    reason: str
+
+
 class State(msgspec.Struct, array_like=True):
     cluster_id: str = ""
     nodes: dict[str, Node] = {}
@@ -71,6 +81,9 @@ class State(msgspec.Struct, array_like=True):
     """By partition: the URL of the node that does its duties."""
     assignment: int = 0
     """Index in the log of the decision that made `owners`: what a duty is fenced with."""
+
+    forced: list[Forced] = []
+    """The latest ones, newest last."""
 
     def setting(self, name: str) -> int:
         """The value decided for one of CLUSTER_SETTINGS, or its default."""

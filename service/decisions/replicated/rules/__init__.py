@@ -13,6 +13,7 @@ from service.decisions.replicated.commands import (
     AssignPartitions,
     ChangeSetting,
     CoverLeases,
+    ForceRelease,
     FoundCluster,
     Outcome,
     Place,
@@ -21,7 +22,7 @@ from service.decisions.replicated.commands import (
     ReplaceDisk,
     StageScripts,
 )
-from service.decisions.replicated.rules import generations, membership, owners, script_sets, settings
+from service.decisions.replicated.rules import forced, generations, membership, owners, script_sets, settings
 from service.decisions.replicated.state import State
 
 Rule = Callable[[State, Any, Place], Outcome]
@@ -37,4 +38,5 @@ RULES: dict[type[Any], Rule] = {
     StageScripts: script_sets.stage,
     ActivateScripts: script_sets.activate,
     AssignPartitions: owners.assign,
+    ForceRelease: forced.force_release,
 }

@@ -1,0 +1,68 @@
+"""Reads that go to Redis: what they find is kept in the near cache if nothing was written or lost meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from service.cache.near import Entry, NearCache
+from service.keys import Partition
+from service.store.scripts import Scripts, declare
+
+GET = declare("cache.get", keys="fence entry", args="fence")
+READ = declare("cache.read", keys="fence versions entry+", args="fence known+")
+
+_UNCHANGED = b"="
+_ABSENT = b""
+
+
+class Reader:
+    def __init__(self, scripts: Scripts, near: NearCache) -> None:
+        self._scripts = scripts
+        self._near = near
+
+    async def read(self, partition: Partition, keys: Sequence[bytes]) -> list[Entry | None]:
+        """The latest values of keys of one partition, all as of one moment. Raises what the store raises."""
+        if not self._scripts.has(READ):
+            return [await self._read_plainly(partition, key) for key in keys]
+        near, number = self._near, partition.number
+        held = [near.held(key) for key in keys]
+        fills = [near.begin_fill(key) for key in keys]
+        asked = near.ask(number)
+        may_keep = False
+        try:
+            known = tuple(b"" if entry is None else entry.version for entry in held)
+            reply = await self._scripts.call(READ, partition, (partition.versions, *keys), known)
+            may_keep = near.answered(number, int(reply[1]), asked)
+        finally:
+            # A list first: every fill must be ended, also those after the first void one.
+            is_clean = [near.end_fill(key, fill) for key, fill in zip(keys, fills, strict=True)]
+        found: list[Entry | None] = []
+        for at, key in enumerate(keys):
+            told, left_ms = reply[2 + 2 * at], reply[3 + 2 * at]
+            # Counted from before the question, so that the copy never outlives the original.
+            expires_at = asked.at + left_ms / 1000 if left_ms >= 0 else inf
+            entry = self._told(key, held[at], told, expires_at, number)
+            if entry is not None and may_keep and is_clean[at]:
+                near.keep(key, entry)
+            found.append(entry)
+        return found
+
+    def _told(self, key: bytes, held: Entry | None, told: bytes, expires_at: float, number: int) -> Entry | None:
+        if held is not None:
+            if told == _UNCHANGED:
+                self._near.unchanged += 1
+                return held
+            self._near.drop_stale(key, held.version)
+        if told == _ABSENT:
+            return None
+        version, _, value = told.partition(b" ")
+        return Entry(int(version), value, expires_at, number)
+
+    async def _read_plainly(self, partition: Partition, key: bytes) -> Entry | None:
+        """While the cluster works with scripts of a release before cache.read. Such an answer is never kept."""
+        reply = await self._scripts.call(GET, partition, (key,), ())
+        if len(reply) == 1:
+            return None
+        version, _, value = reply[1].partition(b" ")
+        return Entry(int(version), value, inf, partition.number)
