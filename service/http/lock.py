@@ -4,6 +4,7 @@ from service.error_registry import (
     DecisionUnknown,
     LeaseNotCovered,
     LimitMismatch,
+    LockDeadlock,
     LockHeld,
     LockHoldersFull,
     LockHoldExceeded,
@@ -45,6 +46,7 @@ OPERATIONS = (
         replies=(Granted, GrantedAll),
         errors=(
             LockHeld,
+            LockDeadlock,
             LockQuarantine,
             LockReleased,
             LockLost,
