@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 log = logging.getLogger("simpul.node")
@@ -41,6 +41,16 @@ async def stop(task: "asyncio.Task[None] | None") -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def first_of(events: tuple[Awaitable[object], ...], within_s: float | None = None) -> None:
+    """Until one of them happens, or `within_s` seconds."""
+    tasks = [asyncio.ensure_future(event) for event in events]
+    try:
+        await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _failed(task: "asyncio.Task[None]") -> None:

@@ -29,6 +29,7 @@ from service.http.metrics import registry
 from service.http.protocol import protocol_for
 from service.keys import Keys
 from service.lock import Locks
+from service.lock.deadlock.parts import Deadlocks
 from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
@@ -64,7 +65,8 @@ def assemble(config: Config) -> Context:
     )
     scripts = Scripts(primaries, fence)
     authority.connect(primaries, scripts)
-    waiting = Waiting(scripts, keys)
+    deadlocks = Deadlocks(config.self_url, member.runner, config.cluster_secret, scripts, keys)
+    waiting = Waiting(scripts, keys, deadlocks.teller)
     near = NearCache(
         entries_max=config.near_entries_max, bytes_max=config.near_bytes_max, bound_ms=config.near_stale_ms
     )
@@ -121,6 +123,7 @@ def assemble(config: Config) -> Context:
         subscriber=subscriber,
         scripts=scripts,
         waiting=waiting,
+        deadlocks=deadlocks,
         watching=watching,
         near=near,
         keeper=keeper,
@@ -148,6 +151,7 @@ def application(context: Context) -> Application:
         context.authority.start()
         context.duties.start()
         context.waiting.start()
+        context.deadlocks.start()
         context.keeper.start()
         # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
         gc.collect()
@@ -157,6 +161,7 @@ def application(context: Context) -> Application:
             yield
         finally:
             await background.stop(lag)
+            await context.deadlocks.stop()
             await context.watching.stop()
             await context.keeper.stop()
             await context.waiting.stop()

@@ -42,6 +42,7 @@
 --- @include lib/own_hold
 --- @include lib/may_grant
 --- @include lib/held_until
+--- @include lib/place
 --- @include lib/tell
 --- @include lib/tell_if_sooner
 --- @include lib/several
@@ -87,8 +88,7 @@ for number = 1, locks do
   turn_to(number)
   -- Passed over in one line only, it would be behind somebody there who is behind it in another.
   if places < locks then
-    local last = redis.call("ZRANGE", waiters, -1, -1, "WITHSCORES")[2]
-    redis.call("ZADD", waiters, (last or 0) + 1, waiter)
+    redis.call("ZADD", waiters, next_place(waiters), waiter)
   end
   redis.call("HSET", waiter_info, waiter, info_of(waits_for_several))
   if redis.call("PTTL", waiters) < keep_ms then

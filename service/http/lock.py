@@ -51,6 +51,7 @@ OPERATIONS = (
         replies=(Granted, GrantedAll),
         errors=(
             LockHeld,
+            LockDeadlock,
             LockQuarantine,
             LockReleased,
             LockLost,

@@ -2,7 +2,7 @@
 
 import hmac
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -24,8 +24,9 @@ _SECRET_HEADER = SECRET_HEADER.encode()
 _CONTENT_TYPE = (b"content-type", b"application/x-msgpack")
 
 
-def endpoints(authority: Authority) -> dict[str, "NodeEndpoint"]:
-    """By path. The application calls them itself: Starlette's layers around a route cost more than a heartbeat does."""
+def endpoints(authority: Authority, deadlocks: Mapping[str, Answering]) -> dict[str, "NodeEndpoint"]:
+    """By path; `deadlocks` are the answers of that part. The application calls them itself: Starlette's layers around a
+    route cost more than a heartbeat does."""
 
     member = authority.member
     secret = member.config.cluster_secret.encode()
@@ -33,6 +34,7 @@ def endpoints(authority: Authority) -> dict[str, "NodeEndpoint"]:
         **dict.fromkeys(transport.PATHS, member.transport.receive),
         decide.PATH: member.decisions.receive,
         **authority.answers(),
+        **deadlocks,
     }
     counts = member.transport.counts.received
     return {path: NodeEndpoint(path, answer, secret, counts) for path, answer in answers.items()}

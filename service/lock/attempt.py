@@ -97,10 +97,10 @@ class Attempt:
         """Stand in line until it is granted, or for `timeout` seconds. Cancelling it gives the place up, or what was
         granted. `refused` is what the first try heard: the answer where the active script set knows no lines.
 
-        Raises LockWaitersFull, NodeStopping, and what `run` raises.
+        Raises LockDeadlock, LockWaitersFull, NodeStopping, and what `run` raises.
         """
         self._deadline = asyncio.get_running_loop().time() + self.request.timeout
-        self._parked = self._parts.waiting.park((self.place,), self._waiter_id(), self._stand_in_line)
+        self._parked = self._parts.waiting.park((self.place,), self._waiter_id(), self._owner, self._stand_in_line)
         turn = _Turn()
         try:
             reply = await self._until_granted(turn)
@@ -171,10 +171,11 @@ class Attempt:
             parked.refuse(self.refusal(reply))
             return
         _, position, _, blocked_ms, token, more = reply
-        parked.is_queued = True
         if position:
+            parts.waiting.stands(parked, (position,))
             parts.waiting.expect(self.place.lock, blocked_ms)
         else:
+            parked.is_queued = True
             parked.grant(int(token))
         if more:
             parts.waiting.hand_over_more(self.place)

@@ -33,6 +33,16 @@ CONFIRM = declare(
 WITHDRAW = declare("lock.withdraw", keys=f"fence quarantine {_LINE}", args="fence waiter session owner wake_channel")
 HAND_OVER = declare("lock.hand_over", keys=f"fence quarantine {_LINE}", args="fence wake_channel")
 ATTEND = declare("lock.attend", keys="fence sessions granted", args="fence session session_ms cursor")
+BLOCKERS = declare(
+    "lock.blockers",
+    keys="fence lock readers reader_holds waiters waiter_info sessions",
+    args="fence cursor after",
+)
+CANCEL = declare(
+    "lock.cancel",
+    keys=f"fence quarantine {_LINE} lock_events",
+    args="fence waiter place blocker token why wake_channel",
+)
 RELEASE = declare(
     "lock.release",
     keys=f"fence outcome {_LINE} lock_events",

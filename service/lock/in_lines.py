@@ -27,7 +27,7 @@ class InLines:
         self._answer: Answer | None = None
         self._look_at = 0.0
         self._is_given_up = False
-        self._parked = parts.waiting.park(group.places, ticket.waiter, self._stand)
+        self._parked = parts.waiting.park(group.places, ticket.waiter, ticket.owner, self._stand)
 
     def leave(self, *, in_vain: bool) -> bool:
         """False when another request waits here in the same places: a retry of this one."""
@@ -65,7 +65,7 @@ class InLines:
             self._answer = answer
             parked.grant(0)
             return
-        parked.is_queued = True
+        waiting.stands(parked, tuple(about[::2]))
         for place, left_ms in zip(self._group.places, about[1::2], strict=True):
             if left_ms:
                 waiting.expect(place.lock, left_ms)

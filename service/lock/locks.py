@@ -78,8 +78,8 @@ class Locks:
     async def acquire(self, request: AcquireRequest, patience: Patience | None = None) -> Granted:
         """Grant a lease, waiting in line up to `timeout` seconds for it.
 
-        Raises LockHeld, LockQuarantine, LockHoldersFull, LimitMismatch, LockReleased, LockWaitersFull, NoDelegation,
-        LeaseNotCovered, NodeStopping, RequestIdReused, FieldInvalid, FieldMissing, PayloadTooLarge.
+        Raises LockHeld, LockDeadlock, LockQuarantine, LockHoldersFull, LimitMismatch, LockReleased, LockWaitersFull,
+        NoDelegation, LeaseNotCovered, NodeStopping, RequestIdReused, FieldInvalid, FieldMissing, PayloadTooLarge.
         Cancelling a waiting call withdraws it: a grant that arrives too late is released. `patience` runs the waiting
         part.
         """

@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from operator import gt
 from typing import Any
 
 from service import background
@@ -21,6 +22,8 @@ from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.limits import LOCK_WAITERS_PER_NODE_MAX
 from service.lock.calls import ATTEND, HAND_OVER, Place
+from service.lock.deadlock.teller import Teller
+from service.lock.deadlock.told import Told, refusal
 from service.store.scripts import Scripts
 
 log = logging.getLogger("simpul.lock")
@@ -35,8 +38,9 @@ _MARGIN_S = 0.001
 """Redis ends a lease within the millisecond after its time."""
 EVERY = b"*"
 """Published before the beginning of keys instead of one key: a quarantine of all these has ended or is shorter now."""
-TURN = b"0"
-"""Told instead of a token to one that waits for several locks: no grant has it."""
+TURN, ENDED = b"0", b"1"
+"""Told instead of a token, for no grant has these: that it may take its turn, to one that waits for several locks; that
+a wait was ended, and why."""
 
 
 @dataclass(eq=False)
@@ -46,6 +50,7 @@ class Parked:
     places: tuple[Place, ...]
     """In one partition."""
     waiter: bytes
+    owner: bytes
     enqueue: Callable[[], Awaitable[None]]
     """Stands in line, or takes up the place it has."""
     arrival: int
@@ -53,8 +58,8 @@ class Parked:
     granted: asyncio.Future[int]
     """The token, once it is its turn; of several locks nothing but that they are granted."""
     is_queued: bool = False
-    position: int = 0
-    """In the line when it joined; it only gets better."""
+    positions: tuple[int, ...] = ()
+    """In its lines. They only get better, unless it lost its places and joined anew."""
 
     def grant(self, token: int) -> None:
         if not self.granted.done():
@@ -86,8 +91,9 @@ class _Line:
 class Waiting:
     """One node's parked requests. Methods that return nothing never raise."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, teller: Teller) -> None:
         self._scripts = scripts
+        self._teller = teller
         self._wake_channel = keys.wake_channel
         self.session = secrets.token_hex(8).encode()
         self.channel = keys.wake_channel + b":" + self.session
@@ -118,20 +124,30 @@ class Waiting:
 
     # Coming and going
 
-    def park(self, places: tuple[Place, ...], waiter: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:
+    def park(
+        self, places: tuple[Place, ...], waiter: bytes, owner: bytes, enqueue: Callable[[], Awaitable[None]]
+    ) -> Parked:
         """Before standing in line, so that no grant is published to nobody. Raises LockWaitersFull, NodeStopping."""
         if self._is_closed:
             raise NodeStopping(resource=places[0].name.decode())
         if self._count >= LOCK_WAITERS_PER_NODE_MAX:
             raise LockWaitersFull(limit=LOCK_WAITERS_PER_NODE_MAX, where="on this node")
         self._arrivals += 1
-        parked = Parked(places, waiter, enqueue, self._arrivals, asyncio.get_running_loop().create_future())
+        parked = Parked(places, waiter, owner, enqueue, self._arrivals, asyncio.get_running_loop().create_future())
         for place in places:
             self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
         self._by_waiter.setdefault(waiter, []).append(parked)
         self._count += 1
         self._is_somebody_here.set()
         return parked
+
+    def stands(self, parked: Parked, positions: tuple[int, ...]) -> None:
+        """It has these places in its lines."""
+        is_new = not parked.is_queued or any(map(gt, positions, parked.positions))
+        parked.is_queued, parked.positions = True, positions
+        if is_new:
+            resources = tuple(place.name.decode() for place in parked.places)
+            self._teller.began(Told(parked.waiter, parked.owner, resources))
 
     def leave(self, parked: Parked) -> bool:
         """False when another request waits here in the same place: a retry of this one."""
@@ -145,6 +161,7 @@ class Waiting:
         others.remove(parked)
         if not others:
             del self._by_waiter[parked.waiter]
+            self._teller.ended(parked.waiter)
         self._count -= 1
         if not self._count:
             self._is_somebody_here.clear()
@@ -164,11 +181,15 @@ class Waiting:
     # What is heard
 
     def heard_grant(self, message: bytes) -> None:
-        """`waiter token`, from the script that gave it the lock; with the token 0 it may take its turn in a line."""
-        waiter, _, token = message.partition(b" ")
+        """`waiter token`, from the script that gave it the lock; `waiter TURN`, or `waiter ENDED why`."""
+        waiter, _, said = message.partition(b" ")
+        token, _, why = said.partition(b" ")
         for parked in self._by_waiter.get(waiter, ()):
-            if token == TURN:
-                background.finite(self._enqueue([parked]), "taking a turn")
+            if token == ENDED:
+                parked.refuse(refusal(why))
+            elif token == TURN:
+                if not parked.granted.done():
+                    background.finite(self._enqueue([parked]), "taking a turn")
             else:
                 parked.grant(int(token))
 

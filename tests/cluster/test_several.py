@@ -153,24 +153,23 @@ def test_leases_taken_early_are_renewed_while_later_locks_are_awaited(trio: Trio
     _, (one, two, three) = trio
     low, high = spread("long", 2)
     acquire(one, high, "first")
-    several = Several(two, [low, high], "m", one, ttl_ms=400)
+    several = Several(two, [low, high], "m", one, ttl_ms=1_000)
     began = time.monotonic()
-    while time.monotonic() - began < 1.2:  # several leases long
+    while time.monotonic() - began < 1.6:  # several leases long
         assert acquire(three, low, "other")["code"] == "lock_held"
     release(one, high, "first")
     granted = several.result()
-    assert (granted["granted"], 0 < granted["ttl_ms"] <= 400) == (True, True)
+    assert (granted["granted"], 0 < granted["ttl_ms"] <= 1_000) == (True, True)
     kept = three.post("/lock/renew", {"resources": [low, high], "owner": "m", "tokens": granted["tokens"]})
     assert kept.status == 200, kept
     one.post("/lock/release", {"resources": [low, high], "owner": "m"})
 
 
-@pytest.mark.parametrize("is_spread", [False, True])
-def test_a_retry_through_another_node_gets_the_one_grant(trio: Trio, is_spread: bool) -> None:
+def test_a_retry_through_another_node_gets_the_one_grant(trio: Trio) -> None:
     _, (one, two, three) = trio
-    low, high = spread("retry", 2) if is_spread else ["{retry}:a", "{retry}:b"]
+    low, high = spread("retry", 2)
     acquire(one, high, "first")
-    same: dict[str, Any] = {"timeout": 1.2, "request_id": f"retry-{is_spread}"}
+    same: dict[str, Any] = {"timeout": 3, "request_id": "retry-several"}
     first = Several(two, [low, high], "m", one, **same)
     again: list[Any] = []
     ask = threading.Thread(target=lambda: again.append(acquire_all(three, [low, high], "m", **same)))
@@ -210,7 +209,7 @@ def test_what_cannot_be_given_back_ends_with_its_lease(trio: Trio) -> None:
     server, (one, two, three) = trio
     low, high = spread("away", 2)
     acquire(one, high, "first", ttl_ms=60_000)
-    several = Several(two, [low, high], "m", one, timeout=0.5, ttl_ms=1_500)
+    several = Several(two, [low, high], "m", one, timeout=12, ttl_ms=1_500)
     single = Waiter(three, low, "s", one)
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "default", "-evalsha")
@@ -299,7 +298,7 @@ def test_a_node_killed_with_half_of_the_locks_holds_up_nobody_for_longer_than_it
 def test_several_that_wait_stand_in_line_again_after_a_loss_of_data_and_holders_keep_theirs(tmp_path: Path) -> None:
     with redis_server(tmp_path / "redis") as server, cluster(tmp_path, server.url, nodes=3) as (one, two, _):
         low, high = spread("loss", 2)
-        held = acquire_all(one, [low, high], "a", ttl_ms=1_500)
+        held = acquire_all(one, [low, high], "a", ttl_ms=4_000)
         waiting = Several(two, [low, high], "m", one, timeout=14, seen_at=low)
         with server.client() as client:
             client.flushall()

@@ -35,6 +35,10 @@ OTHER_WORDS = {
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
+    # fields of a refusal that its sentence does not speak of
+    "held_mode",
+    # what an event tells beside its fields
+    "because_of",
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # a field of one refusal that its sentence does not speak of

@@ -84,9 +84,9 @@ _WAITING = (
     ),
     Mutant(
         "several stand before those who came earlier",
-        "lock/wait_all",
-        "(last or 0) + 1",
-        "(last or 0) - 1",
+        "lib/place",
+        "math.max((last or 0) + 1, clock[1] * 1000000 + clock[2])",
+        "(last or 0) - 1 + 0 * #clock",
         wait.test_it_stands_in_all_lines_and_is_told_each_place_and_when_each_is_free,
     ),
     Mutant(

@@ -119,6 +119,19 @@ class Delivered(NamedTuple):
     data: bytes
 
 
+class Seen(NamedTuple):
+    """What lock.blockers shows."""
+
+    cursor: bytes
+    after: bytes
+    now_ms: int
+    limit: int
+    holders: list[tuple[Any, ...]]
+    """Owner, token, expires_in_ms, mode, permits."""
+    waiters: list[tuple[Any, ...]]
+    """Waiter, place, owner, mode, permits."""
+
+
 class Event(NamedTuple):
     """An entry of the stream of lock events; `more` is what the event has beside the common fields."""
 
@@ -369,6 +382,30 @@ class Runner:
     def attend(self, session: str = SESSION, cursor: str = "0", session_ms: int = SESSION_MS) -> Reply:
         return self.call("lock.attend", "", session=session, session_ms=session_ms, cursor=cursor)
 
+    def blockers(self, resource: str = "res", cursor: str = "0", after: str = "0") -> Seen:
+        reply = self.call("lock.blockers", resource, cursor=cursor, after=after)
+        assert reply.code == "ok", reply
+        cursor_after, place_after, seen_at, limit, count, *rest = reply.fields
+        holders, waiters = _fives(rest[: 5 * count]), _fives(rest[5 * count :])
+        return Seen(cursor_after, place_after, seen_at, limit, holders, waiters)
+
+    def place(self, owner: str, resource: str = "res") -> int:
+        """Where this owner stands in line."""
+        return next(int(place) for _, place, who, *_ in self.blockers(resource).waiters if who == owner.encode())
+
+    def cancel(
+        self, owner: str, blocker: str, token: int | str = "", *, resource: str = "res", **args: Any
+    ) -> tuple[int, int]:
+        """End a wait as the leader would that has just seen it; without a token the blocker waits, too. How long it
+        waited in ms, -1 if nothing was done; and more."""
+        given = {"waiter": waiter_of(owner), "why": "because", **args}
+        place = given.pop("place", None) or self.place(owner, resource)
+        who = blocker if token else waiter_of(blocker)
+        reply = self.call("lock.cancel", resource, place=place, blocker=who, token=token, **given)
+        assert reply.code == "ok", reply
+        waited_ms, more = reply.fields
+        return waited_ms, more
+
     def force_release(self, *holds: tuple[str, int], resource: str = "res", reason: str = "stuck") -> Reply:
         items = [{"owner": owner, "token": token} for owner, token in holds]
         return self.call("lock.force_release", resource, reason=reason, items=items)
@@ -550,6 +587,10 @@ class Runner:
 
     def key(self, kind: str, name: str = "") -> bytes:
         return self.keys_of(name, name)[kind]
+
+
+def _fives(values: list[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(values[at : at + 5]) for at in range(0, len(values), 5)]
 
 
 def delivery_named(receipt: str) -> dict[str, Any]:

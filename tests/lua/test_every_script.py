@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from service.store import bundle
-from tests.lua.runner import COUNTER_BITS, GENERATION, KEEP_MS, QUARANTINE_MS, SESSION_MS, Message, Reply, Runner
+from tests.lua.runner import (
+    COUNTER_BITS,
+    GENERATION,
+    KEEP_MS,
+    QUARANTINE_MS,
+    SESSION_MS,
+    Message,
+    Reply,
+    Runner,
+    waiter_of,
+)
 from tests.support import DEADLINE_S
 
 Once = Callable[[Runner, str], Reply]
@@ -39,6 +49,7 @@ MUTATIONS: dict[str, Once] = {
 }
 READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
+    "lock.blockers": lambda run: run.call("lock.blockers", "res", cursor="0", after="0"),
     "lock.events": lambda run: run.call("lock.events", "", after="", most=256),
     "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
@@ -60,6 +71,9 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.wait": lambda run: run.wait("next"),
     "lock.withdraw": lambda run: run.withdraw("last"),
     "lock.attend": lambda run: run.attend(),
+    "lock.cancel": lambda run: run.call(
+        "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"
+    ),
     "lock.acquire_all": lambda run: run.acquire_all("new", ["free", "free2"]),
     "lock.wait_all": lambda run: run.wait_all("next", ["free", "res"]),
     "lock.withdraw_all": lambda run: run.withdraw_all("two", "pq"),

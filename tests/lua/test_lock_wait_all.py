@@ -181,7 +181,8 @@ def test_a_retry_gets_the_grant_and_after_it_ended_is_told_so(run: Runner) -> No
 def test_a_full_line_refuses_it_in_all_and_not_one_that_waits(run: Runner) -> None:
     run.granted("a", resource="y")
     run.wait_all("first", "xy")
-    run.redis.zadd(run.key("waiters", "y"), {f"{number:06x}": number + 2 for number in range(9_999)})
+    behind = run.place("first", "y") + 1
+    run.redis.zadd(run.key("waiters", "y"), {f"{number:06x}": behind + number for number in range(9_999)})
     before = run.snapshot()
     assert run.wait_all("late", "xy") == ("lock_waiters_full", [2])
     assert run.snapshot() == before

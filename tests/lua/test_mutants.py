@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lua import (
+    mutants_deadlock,
     mutants_fence,
     mutants_lock,
     mutants_modes,
@@ -25,6 +26,7 @@ from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
 MUTANTS = (
+    *mutants_deadlock.MUTANTS,
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
     *mutants_modes.MUTANTS,

@@ -44,6 +44,10 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "dead waiters served",
         "grant withdrawn by another session",
         "end of a session not told",
+        "place not compared",
+        "forerunner anywhere in line",
+        "ended wait keeps its place",
+        "end told without a reason",
     ),
     SeveralMachine: (
         "several granted in part",

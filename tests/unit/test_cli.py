@@ -46,6 +46,8 @@ WORDS = {
     "lock.confirm": "resource=r1 owner=alice token=68719476737 waiter=a1",
     "lock.withdraw": "resource=r1 owner=alice waiter=a1 session=b2",
     "lock.hand_over": "resource=r1",
+    "lock.blockers": "resource=r1",
+    "lock.cancel": "resource=r1 waiter=a1 place=1700000000000000 blocker=bob token=68719476737 why=because",
     "lock.attend": "partition=3 session=b2",
     "lock.acquire_all": "resource=r1 owner=alice",
     "lock.wait_all": "resource=r1 owner=alice waiter=a1 session=b2",
@@ -231,7 +233,15 @@ def test_scripts_of_this_installation_are_listed_where_no_node_answers() -> None
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "adopt c1 --quarantine-ms 0", "scripts stage", "scripts activate v", "scripts rollback", "scripts diff"],
+    [
+        "status",
+        "waits",
+        "adopt c1 --quarantine-ms 0",
+        "scripts stage",
+        "scripts activate v",
+        "scripts rollback",
+        "scripts diff",
+    ],
 )
 def test_a_command_for_nodes_says_which_one_does_not_answer_and_what_to_check(words: str) -> None:
     result = simpul(*words.split(), "--url", "http://127.0.0.1:1/")

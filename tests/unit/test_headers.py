@@ -17,7 +17,7 @@ SCRIPTS = bundle.shipped().scripts
 each_script = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 OF_THE_LEADER = {name for name in SCRIPTS if name.startswith("fence.")}
 """Called from service/decisions only, by the leader's own version of them and not by the active script set's."""
-OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend"}
+OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend", "lock.cancel"}
 """What nodes do about lines: known by waiter and session, and done again it changes nothing."""
 OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
 """What nodes bring about and record: known by the token of the hold, and done again it changes nothing."""
