@@ -148,7 +148,7 @@ class Upgrade:
         """Raises what `_ask` raises, LockWaitersFull, NodeStopping."""
         loop, waiting, place = asyncio.get_running_loop(), self._parts.waiting, self._change.place
         self._deadline = loop.time() + self._request.timeout
-        self._parked = parked = waiting.park((place,), self._waiter, self._stand)
+        self._parked = parked = waiting.park((place,), self._waiter, self._change.owner, self._stand)
         try:
             await self._stand()
             while not self._answer and loop.time() < self._deadline:
