@@ -74,7 +74,7 @@ local function room_for(held, info, now_ms)
     return false, math.min(own_ends_at, tonumber(last[3] == owner and last[2] or last[4]))
   elseif not held.mode then
     return true
-  elseif held.mode ~= mode or mode == "exclusive" or held.live >= holders_max then
+  elseif held.mode ~= mode or mode == "exclusive" or mode == "shared" and held.live >= holders_max then
     return false
   elseif ends_of_reader(readers, owner) > now_ms then
     return false, ends_of_reader(readers, owner)

@@ -137,6 +137,28 @@ def test_a_repeat_of_a_reentrant_request_counts_once(node: NodeProcess, name: Ne
     assert node.get(f"/lock/{resource}").json["holders"][0]["holds"] == 2
 
 
+MODES: dict[str, dict[str, Any]] = {
+    "exclusive": {},
+    "shared": {"mode": "shared"},
+    "semaphore": {"limit": 1},
+    "reentrant": {"reentrant": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("held", "waited"),
+    [*(("exclusive", waited) for waited in MODES), ("shared", "exclusive"), ("semaphore", "semaphore")],
+)
+def test_a_lease_that_ends_is_handed_over_without_anybody_asking(
+    node: NodeProcess, name: NewName, held: str, waited: str
+) -> None:
+    resource = name()
+    acquire(node, resource, "a", ttl_ms=300, **MODES[held])
+    granted = acquire(node, resource, "b", timeout=60, **MODES[waited])
+    assert granted["granted"]
+    assert 0 < granted["waited_ms"] < 10_000, "by the timer of its line, long before it would ask by itself"
+
+
 # -- upgrade and downgrade
 
 
