@@ -18,10 +18,11 @@ local installed, counter = found[1], found[2]
 if not counter then
   return { FENCE_MISSING }
 end
---- @include lib/cache_entry
+--- @include lib/cache_version
+--- @include lib/cache_head
 local reply = { OK, counter }
 for at = 3, #KEYS do
-  local version = entry_version(redis.call("GETRANGE", KEYS[at], 0, head_bytes))
+  local version = entry_version(read_head(KEYS[at]))
   reply[at] = version == ARGV[at - 1] and 1 or 0
 end
 return reply

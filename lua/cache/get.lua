@@ -20,7 +20,7 @@ end
 if string.find(entry, "^%d+ ") then
   return { OK, entry, redis.call("PTTL", KEYS[2]) }
 end
---- @include lib/cache_entry
+--- @include lib/cache_version
 --- @include lib/now
 local fresh_until, _, _, _, _, at = parse_marks(entry)
 local now_ms = redis_now_ms()

@@ -21,7 +21,7 @@ local installed, counter = found[1], found[2]
 if not counter then
   return { FENCE_MISSING }
 end
---- @include lib/cache_entry
+--- @include lib/cache_version
 --- @include lib/now
 local now_ms
 local function marked_left_ms(entry, key)

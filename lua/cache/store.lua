@@ -31,10 +31,11 @@ if first_outcome then
   return first_outcome
 end
 --- @include lib/cache_entry
+--- @include lib/cache_head
 --- @include lib/clock
 local entry, value, if_version = KEYS[4], ARGV[4], ARGV[6]
 local ttl_ms, stale_ms, fill_token, name = tonumber(ARGV[5]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local head = redis.call("GETRANGE", entry, 0, head_bytes)
+local head = read_head(entry)
 if if_version ~= "" then
   local version = string.match(head, "^%d+") or "0"
   if version ~= if_version then

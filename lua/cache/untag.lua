@@ -19,14 +19,15 @@
 if counter_is_lost then
   return { FENCE_MISSING }
 end
---- @include lib/cache_entry
+--- @include lib/cache_version
+--- @include lib/cache_head
 local tag = KEYS[2]
 local removed = 0
 for at = 4, #KEYS do
   local entry, name = KEYS[at], ARGV[at - 1]
   local tagged = redis.call("ZSCORE", tag, name)
   if tagged then
-    local version = entry_version(redis.call("GETRANGE", entry, 0, head_bytes))
+    local version = entry_version(read_head(entry))
     if version == string.format("%.0f", tagged) then
       redis.call("UNLINK", entry)
       redis.call("PUBLISH", ARGV[2], string.format("%.0f", redis.call("INCR", KEYS[3])) .. " " .. entry)

@@ -34,6 +34,7 @@ OTHER_WORDS = {
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
+    *("parse_marks", "entry_version", "read_head"),
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # fields of the Raft core's own configuration
