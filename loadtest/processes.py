@@ -5,8 +5,9 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 
@@ -16,6 +17,7 @@ from service.embedded import EmbeddedValkey
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 15.0
+UP_S = 40.0
 STOP_GRACE_S = 8.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _NODE = "import sys; from service import config, node; sys.exit(node.run(config.load()))"
@@ -49,6 +51,34 @@ def machine_busy_s() -> float:
     return sum(map(int, (user, nice, system, irq, softirq))) / _TICKS_PER_S
 
 
+def cpu_ns(pid: int) -> int:
+    """CPU time that the living threads of a process have used; exact, where `cpu_s` counts in steps."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+def wake_ups(pid: int) -> int:
+    """How often the threads of a process have gone to sleep, and so been woken."""
+    return sum(
+        int(line.split()[1])
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for line in (task / "status").read_text().splitlines()
+        if line.startswith("voluntary_ctxt_switches")
+    )
+
+
+def free_ports(count: int) -> range:
+    """Free ports in a row."""
+    while True:
+        first = free_port()
+        with ExitStack() as probes:
+            try:
+                for port in range(first + 1, first + count):
+                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except (OSError, OverflowError):
+                continue
+            return range(first, first + count)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,6 +107,46 @@ async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path =
     }
     async with _served(node_id, "-c", _NODE, port=port, ready="/readyz", source=source, **settings) as served:
         yield served
+
+
+class Up(NamedTuple):
+    """A running `simpul up`: its processes by name (`valkey`, `n1`, ...), and where its nodes answer."""
+
+    pids: dict[str, int]
+    urls: dict[str, str]
+
+
+@asynccontextmanager
+async def up(folder: Path, nodes: int = 3) -> AsyncIterator[Up]:
+    """The development cluster under its own launcher, with default settings."""
+    ports = free_ports(nodes)
+    command = (sys.executable, "-P", "-m", "service.cli", "up", "--nodes", str(nodes), "--port", str(ports[0]))
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("SIMPUL_")}
+    ready = asyncio.Event()
+    launcher = await child.start(
+        "simpul up",
+        (*command, "--metrics-port", "0", "--data", str(folder)),
+        env={**ours, "PYTHONPATH": str(ROOT)},
+        on_line=lambda line: ready.set() if "Simpul is ready" in line else None,
+    )
+    try:
+        try:
+            await asyncio.wait_for(ready.wait(), UP_S)
+        except TimeoutError:
+            raise ServeError("simpul up was not ready in time: " + " | ".join(launcher.tail)) from None
+        urls = {f"n{number}": f"http://127.0.0.1:{port}" for number, port in enumerate(ports, 1)}
+        yield Up(_named_children(launcher.pid), urls)
+    finally:
+        await launcher.stop(STOP_GRACE_S)
+
+
+def _named_children(pid: int) -> dict[str, int]:
+    found = {}
+    for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        environment = Path(f"/proc/{number}/environ").read_bytes().split(b"\0")
+        names = [entry.removeprefix(b"NODE_ID=").decode() for entry in environment if entry.startswith(b"NODE_ID=")]
+        found[names[0] if names else "valkey"] = int(number)
+    return dict(sorted(found.items()))
 
 
 @asynccontextmanager

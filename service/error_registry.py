@@ -203,6 +203,24 @@ class LockHeld(SimpulError):
         super().__init__(resource=resource, holder_count=holder_count, waiters=waiters, **shown)
 
 
+class LockDeadlock(SimpulError):
+    """Waiting for the lock would never end."""
+
+    code = "lock_deadlock"
+    status = 409
+    title = "Waiting for the lock would never end"
+    detail_template = (
+        "{owner} waits for {resource} in a circle of {length} waits, each for a lock that the next one's owner has or stands in line for. This wait joined last and was ended; nothing else was changed."
+    )
+    action = (
+        'Release the locks that you hold, so that the others in `cycle` can go on, then begin anew. Take several locks in one order everywhere and this cannot happen.'
+    )
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, length: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, length=length, **shown)
+
+
 class LockNotHeld(SimpulError):
     """The lock is not held by this owner."""
 
@@ -1097,6 +1115,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     FieldUnknown.code: FieldUnknown,
     RequestIdReused.code: RequestIdReused,
     LockHeld.code: LockHeld,
+    LockDeadlock.code: LockDeadlock,
     LockNotHeld.code: LockNotHeld,
     NoSuchHold.code: NoSuchHold,
     LockLost.code: LockLost,

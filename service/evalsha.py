@@ -90,6 +90,7 @@ _OFFLINE_GENERATION = 1
 
 _DEFAULTS: Mapping[str, str] = {
     "mode": "exclusive",
+    "caller": "0",
     "delay_ms": "0",
     "max": "1",
     "session_ms": str(SESSION_MS),
@@ -142,7 +143,9 @@ def invocation(
     standing = read(partition) if read else offline
     standing = standing._replace(fence=given.get("fence", [standing.fence])[0])
     known = _known_values(keys, config, standing, bool(places[0].request_id))
-    return Invocation(script, _keys(script, places), _args(script, given, known), partition)
+    return Invocation(
+        script, _keys(script, places), _args(script, given, known, _items(script, given, places)), partition
+    )
 
 
 def usage(script: LuaScript) -> str:
@@ -225,12 +228,11 @@ def _places(script: LuaScript, keys: Keys, given: Mapping[str, list[str]]) -> li
 
 
 def _keys(script: LuaScript, places: list[Place]) -> tuple[bytes, ...]:
-    built: list[bytes] = []
     for key in script.keys:
-        builder = KEY_BUILDERS.get(key.name)
-        if builder is None:
+        if key.name not in KEY_BUILDERS:
             raise EvalshaError(f"{script.name} has a key {key.name!r}, which KEY_BUILDERS in service/evalsha.py lacks")
-        built += (builder(place) for place in (places if key.repeats else places[:1]))
+    built = [KEY_BUILDERS[key.name](places[0]) for key in script.keys if not key.repeats]
+    built += (KEY_BUILDERS[key.name](place) for place in places for key in script.keys if key.repeats)
     return tuple(built)
 
 
@@ -250,9 +252,15 @@ def _known_values(keys: Keys, config: Config, standing: Standing, has_request_id
     }
 
 
-def _args(script: LuaScript, given: Mapping[str, list[str]], known: Mapping[str, str]) -> tuple[bytes, ...]:
+def _items(script: LuaScript, given: Mapping[str, list[str]], places: list[Place]) -> int:
+    """How often the repeated arguments are sent: once for each place, where places repeat too."""
+    if script.keys[-1].repeats:
+        return len(places)
+    return max((len(given.get(argument.name, ())) for argument in script.args if argument.repeats), default=0) or 1
+
+
+def _args(script: LuaScript, given: Mapping[str, list[str]], known: Mapping[str, str], items: int) -> tuple[bytes, ...]:
     repeated = [argument for argument in script.args if argument.repeats]
-    items = max((len(given.get(argument.name, ())) for argument in repeated), default=0) or 1
     values = [_value(script, argument, given, known, 0) for argument in script.args if not argument.repeats]
     values += [_value(script, argument, given, known, item) for item in range(items) for argument in repeated]
     return tuple(value.encode("utf-8", "surrogateescape") for value in values)

@@ -40,6 +40,13 @@ LOCK_WAITERS_MAX = 10_000
 """Requests that wait for one resource at one time."""
 LOCK_WAITERS_SHOWN_MAX = 100
 LOCK_WAITERS_PER_NODE_MAX = 10_000
+LOCK_CYCLE_SHOWN_MAX = 20
+"""Steps of a deadlock that its victim is told; `length` counts all."""
+LOCK_RESOURCES_MIN = 2
+LOCK_RESOURCES_MAX = 16
+"""Locks that one request takes together."""
+LOCK_PARTITIONS_MAX = 8
+"""Partitions that they may live in: each is a step of its own."""
 
 LOCK_EVENTS_MAX = 1_024
 """Events kept of all locks of one partition (lua/lib/event.lua); Redis may keep up to 100 more."""

@@ -4,8 +4,11 @@
 -- the way.
 -- A lock is given for a moment only: the node confirms it when it knows that somebody is there to hear of it. So a
 -- grant to a node that died passes on.
--- KEYS[3] to KEYS[10] are what every script that hands over declares.
+-- Who waits for several locks is told of its turn instead of given the lock: its node then asks for all of them, in a
+-- script that has their keys, and is passed over when it does not for as long as a grant stays unconfirmed.
+-- Works on the keys that lib/line or lib/several names.
 --- @include lib/detail
+--- @include lib/granted
 --- @include lib/held
 --- @include lib/leave_line
 --- @include lib/new_record
@@ -14,10 +17,9 @@
 --- @include lib/reader
 --- @include lib/waiter
 --- @include lib/write_hold
-local tokens, lock, readers, reader_holds = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local waiters, waiter_info, sessions, granted = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local grants_max, dead_max, holders_max = 100, 1000, 10000
 local provision_ms, granted_keep_ms = 2000, 60000
+local waits_for_several, knows_turn = "0", "1"
 
 local function give(waiter, info, now_ms, wake_channel)
   local session, mode, ttl_ms, fingerprint, owner, detail = parse_waiter(info)
@@ -38,6 +40,25 @@ local function give(waiter, info, now_ms, wake_channel)
   redis.call("PUBLISH", wake_channel .. ":" .. session, waiter .. " " .. token)
 end
 
+-- Until when the waiter of several locks may leave its turn unused; nothing when it has.
+local function tell_turn(waiter, info, now_ms, wake_channel)
+  local session, _, ttl_ms, fingerprint = parse_waiter(info)
+  if ttl_ms == knows_turn then
+    return tonumber(redis.call("ZSCORE", sessions, session))
+  end
+  local told = redis.call("HGET", granted, waiter)
+  if told then
+    local ends_at = tonumber((parse_grant(told)))
+    return ends_at > now_ms and ends_at or nil
+  end
+  local ends_at = now_ms + provision_ms
+  local turn = string.format("%.0f 0 %s %s %s", ends_at, session, fingerprint, lock)
+  redis.call("HSET", granted, waiter, turn)
+  redis.call("PEXPIRE", granted, granted_keep_ms)
+  redis.call("PUBLISH", wake_channel .. ":" .. session, waiter .. " 0")
+  return ends_at
+end
+
 -- Whether there is room for the first in line; if not, and it is not the last hold that keeps it out, when the hold
 -- ends that does, or may do.
 local function room_for(held, info, now_ms)
@@ -54,11 +75,13 @@ local function room_for(held, info, now_ms)
   return false, tonumber(redis.call("ZRANGEBYSCORE", readers, "(" .. now_ms, "+inf", "WITHSCORES", "LIMIT", 0, 1)[2])
 end
 
--- Returns how many were given the lock, 1 when another call may do more, else 0, and when the hold ends that keeps out
--- the first in line, if it is another than the last.
-local function hand_over(now_ms, wake_channel)
+-- `asking`: the waiter of several locks that is here itself, if one is.
+-- Returns how many were given the lock, 1 when another call may do more, else 0, when the hold or the turn ends that
+-- keeps out the first in line or those behind it, if it is another than the last hold, and whether it is the turn of
+-- the one that asks.
+local function hand_over(now_ms, wake_channel, asking)
   local held = look_at_hold(lock, readers, now_ms)
-  local grants, dead, more, sooner_at = 0, 0, 0, nil
+  local grants, dead, more, sooner_at, is_turn = 0, 0, 0, nil, false
   while held.mode ~= "exclusive" do
     local waiter = redis.call("ZRANGE", waiters, 0, 0)[1]
     if not waiter then
@@ -69,16 +92,31 @@ local function hand_over(now_ms, wake_channel)
       break
     end
     local info = redis.call("HGET", waiter_info, waiter)
-    local session, mode = parse_waiter(info)
-    if tonumber(redis.call("ZSCORE", sessions, session) or 0) <= now_ms then
-      leave_line(waiters, waiter_info, waiter, mode)
-      dead = dead + 1
-    else
+    local session, mode, ttl_ms = parse_waiter(info)
+    local is_dead = tonumber(redis.call("ZSCORE", sessions, session) or 0) <= now_ms
+    if not is_dead then
       local has_room, ends_at = room_for(held, info, now_ms)
       if not has_room then
         sooner_at = ends_at
         break
       end
+      if waiter == asking then
+        is_turn = true
+        break
+      end
+      if ttl_ms == waits_for_several or ttl_ms == knows_turn then
+        sooner_at = tell_turn(waiter, info, now_ms, wake_channel)
+        if sooner_at then
+          break
+        end
+        redis.call("HDEL", granted, waiter)
+        is_dead = true
+      end
+    end
+    if is_dead then
+      leave_line(waiters, waiter_info, waiter, mode)
+      dead = dead + 1
+    else
       give(waiter, info, now_ms, wake_channel)
       grants = grants + 1
       held = look_at_hold(lock, readers, now_ms)
@@ -90,5 +128,5 @@ local function hand_over(now_ms, wake_channel)
   if redis.call("EXISTS", waiters) == 0 then
     redis.call("DEL", waiter_info)
   end
-  return grants, more, sooner_at
+  return grants, more, sooner_at, is_turn
 end

@@ -11,8 +11,8 @@
 --   4 cursor: 0 = from the beginning, else as replied
 -- Replies:
 --   OK is_new cursor [waiter about]: is_new = 1 when the session had ended and its waiters may be gone; for each grant
---     of the session its waiter and token; an empty waiter and the lock for each of others that was not confirmed in
---     time; cursor = 0 at the end
+--     of the session its waiter and token, or 1 and why when its wait was ended; an empty waiter and the lock for each
+--     of others that was not confirmed in time; cursor = 0 at the end
 -- Complexity: O(g) with g grants not confirmed, 1000 of them at a time; they are confirmed within milliseconds
 -- Retry: safe
 --- @include lib/fence
@@ -26,10 +26,10 @@ redis.call("PEXPIRE", sessions, session_ms)
 local scanned = redis.call("HSCAN", granted, ARGV[4], "COUNT", 1000)
 local out = { OK, is_new and 1 or 0, scanned[1] }
 for at = 1, #scanned[2], 2 do
-  local ends_at, token, whose, _, lock = parse_grant(scanned[2][at + 1])
+  local ends_at, token, whose, why, lock = parse_grant(scanned[2][at + 1])
   if whose == session then
     out[#out + 1] = scanned[2][at]
-    out[#out + 1] = token
+    out[#out + 1] = token == "1" and "1 " .. why or token
   elseif tonumber(ends_at) <= now_ms then
     out[#out + 1] = ""
     out[#out + 1] = lock

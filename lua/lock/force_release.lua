@@ -31,6 +31,7 @@
 --- @include lib/may_grant
 --- @include lib/held_until
 --- @include lib/tell_if_sooner
+--- @include lib/line
 --- @include lib/hand_over
 local wake_channel, reason = ARGV[2], ARGV[3]
 local holds_max = 100

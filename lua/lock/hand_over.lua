@@ -25,6 +25,7 @@
 --- @include lib/held_until
 --- @include lib/tell
 --- @include lib/tell_if_sooner
+--- @include lib/line
 --- @include lib/hand_over
 local wake_channel = ARGV[2]
 local begins_in_ms = grants_begin_in_ms(tokens, KEYS[2])

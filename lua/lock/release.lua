@@ -58,6 +58,7 @@ end
 --- @include lib/counter
 --- @include lib/held_until
 --- @include lib/tell_if_sooner
+--- @include lib/line
 --- @include lib/hand_over
 local owner, wake_channel = ARGV[4], ARGV[6]
 local own = own_hold(lock, readers, reader_holds, owner)

@@ -40,7 +40,9 @@
 --- @include lib/granted
 --- @include lib/may_grant
 --- @include lib/held_until
+--- @include lib/place
 --- @include lib/tell
+--- @include lib/line
 --- @include lib/hand_over
 --- @include lib/print_waiter
 local owner, mode, ttl_ms, waiter, session, wake_channel = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[10]
@@ -56,7 +58,7 @@ end
 local grant, place = redis.call("HGET", granted, waiter), redis.call("HGET", waiter_info, waiter)
 if grant then
   local ends_at, token, _, fingerprint = parse_grant(grant)
-  if fingerprint ~= ARGV[2] then
+  if fingerprint ~= ARGV[2] and token ~= "1" then
     return { REQUEST_ID_REUSED }
   end
   if held == token then
@@ -83,13 +85,12 @@ if not begins_in_ms then
 end
 
 local session_ms = tonumber(ARGV[8])
--- A grant that was not confirmed in time has passed on, and its waiter begins anew.
+-- A grant that was not confirmed in time has passed on, and its waiter begins anew; so does one that was ended.
 redis.call("HDEL", granted, waiter)
 redis.call("ZADD", sessions, now_ms + session_ms, session)
 redis.call("PEXPIRE", sessions, session_ms)
 if not place then
-  local last = redis.call("ZRANGE", waiters, -1, -1, "WITHSCORES")[2]
-  redis.call("ZADD", waiters, (last or 0) + 1, waiter)
+  redis.call("ZADD", waiters, next_place(waiters), waiter)
   if mode == "semaphore" then
     local _, number = waiting_limit(waiter_info)
     redis.call("HSET", waiter_info, "limit", limit .. " " .. number + 1)

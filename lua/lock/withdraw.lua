@@ -28,6 +28,7 @@
 --- @include lib/end_hold
 --- @include lib/granted
 --- @include lib/may_grant
+--- @include lib/line
 --- @include lib/hand_over
 local waiter, session, owner, wake_channel = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local place, grant = redis.call("HGET", waiter_info, waiter), redis.call("HGET", granted, waiter)

@@ -11,6 +11,7 @@ from service.cli.evalsha import evalsha
 from service.cli.scripts import scripts
 from service.cli.speak import EXIT_MISUSED, Failure, data_option, note
 from service.cli.status import adopt, status
+from service.cli.waits import waits
 from service.config import ConfigError
 
 
@@ -81,7 +82,7 @@ def version() -> None:
     click.echo(f"simpul {__version__}, script set {shipped().version}, Python {sys.version.split()[0]}")
 
 
-for command in (status, scripts, evalsha, adopt):
+for command in (status, waits, scripts, evalsha, adopt):
     cli.add_command(command)
 
 

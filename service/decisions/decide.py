@@ -146,13 +146,14 @@ class Decisions:
         except TimeoutError:
             return _UNKNOWN, None, "the leader did not reach a majority in time"
 
-    async def confirm_read(self, timeout_s: float = TIMEOUT_S_DEFAULT) -> None:
-        """Return once this node's state shows everything decided before the call. Raises NotCommitted."""
+    async def confirm_read(self, timeout_s: float = TIMEOUT_S_DEFAULT, *, is_urgent: bool = True) -> None:
+        """Return once this node's state shows everything decided before the call: at once, or, not urged, with the
+        heartbeats that a leader sends next anyhow. Raises NotCommitted."""
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     try:
-                        return await self._runner.confirm_read()
+                        return await self._runner.confirm_read(is_urgent=is_urgent)
                     except (Refused, ReadLost):
                         await _first(self._runner.changed(), RETRY_PAUSE_S)
         except TimeoutError:

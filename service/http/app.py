@@ -30,7 +30,7 @@ class Application(Starlette):
     def __init__(self, context: Context, lifetime: Lifetime) -> None:
         self.hot = {operation.path: HotEndpoint(operation, context) for operation in OPERATIONS}
 
-        self.between_nodes = raft.endpoints(context.authority)
+        self.between_nodes = raft.endpoints(context.authority, context.deadlocks.answers())
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -44,6 +44,10 @@ def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
+FIELD_ERRORS = (FieldInvalid, FieldMissing, FieldUnknown)
+"""What `decode` raises for JSON of another type than was asked for."""
+
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PATH = re.compile(r" - at `\$\.?(?:\[\.\.\.\])?(.*)`$")
 _JSON_WORDS = {
     "str": "a string",
@@ -93,6 +97,14 @@ def _why_not_json(body: bytes, error: Exception) -> str:
     except orjson.JSONDecodeError as better:
         return str(better)
     return str(error)
+
+
+def fields_of(body: bytes) -> frozenset[str]:
+    """The names in a JSON object; none of anything else."""
+    try:
+        return frozenset(_object_decoder.decode(body))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return frozenset()
 
 
 def known_fields(request: type[Any]) -> tuple[str, ...]:

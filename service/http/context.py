@@ -10,6 +10,7 @@ from service.decisions.member import Member
 from service.duties import Round
 from service.histogram import LatencyHistogram
 from service.lock import Locks
+from service.lock.deadlock.parts import Deadlocks
 from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import Waiting
@@ -39,6 +40,7 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    deadlocks: Deadlocks
     watching: Watching
     near: NearCache
     keeper: Keeper

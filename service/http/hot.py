@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.error_registry import BodyTooLarge, FieldInvalid, InternalError, MethodNotAllowed
 from service.errors import SimpulError
-from service.http.body import ClientGone, decode, idempotency_key, known_fields, read_body
+from service.http.body import FIELD_ERRORS, ClientGone, decode, fields_of, idempotency_key, known_fields, read_body
 from service.http.context import Context
-from service.http.operation import Operation
+from service.http.operation import Operation, Variant
 from service.http.problem import Headers, problem
 from service.limits import BODY_BYTES_MAX
 
@@ -27,7 +27,28 @@ log = logging.getLogger("simpul.http")
 _JSON = (b"content-type", b"application/json")
 
 
+class _Bound:
+    """A variant of an operation on this node."""
+
+    def __init__(self, variant: Variant, context: Context) -> None:
+        self._variant = variant
+        self.decoder = msgspec.json.Decoder(variant.request)
+        self.perform = variant.bind(context)
+
+    def is_meant(self, body: bytes) -> bool:
+        """Raises FieldInvalid when a body says both."""
+        found = fields_of(body)
+        if self._variant.field not in found:
+            return False
+        if self._variant.instead_of in found:
+            reason = f"stands instead of {self._variant.instead_of}, not beside it"
+            raise FieldInvalid(field=self._variant.field, reason=reason)
+        return True
+
+
 class HotEndpoint:
+    body_bytes_max = BODY_BYTES_MAX
+
     def __init__(self, operation: Operation, context: Context) -> None:
         self._operation = operation
         self._traffic = context.traffic
@@ -37,6 +58,7 @@ class HotEndpoint:
         self._decoder = msgspec.json.Decoder(operation.request)
         self._encode = msgspec.json.Encoder().encode
         self._takes_request_id = "request_id" in known_fields(operation.request)
+        self._variant = _Bound(operation.variant, context) if operation.variant else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The operation as an ASGI application; `service.http.protocol` takes a shorter way to `answer`."""
@@ -75,10 +97,16 @@ class HotEndpoint:
         try:
             if len(body) > BODY_BYTES_MAX:
                 raise BodyTooLarge(limit_bytes=BODY_BYTES_MAX)
-            request: Any = decode(self._decoder, body, self._operation.payload_field)
+            perform = self._perform
+            try:
+                request: Any = decode(self._decoder, body, self._operation.payload_field)
+            except FIELD_ERRORS:
+                if self._variant is None or not self._variant.is_meant(body):
+                    raise
+                perform, request = self._variant.perform, decode(self._variant.decoder, body, "body")
             if self._takes_request_id:
                 self._identify(headers, request)
-            result = await self._perform(request, lambda waiting: _while_connected(waiting, receive))
+            result = await perform(request, lambda waiting: _while_connected(waiting, receive))
             return 200, None, self._encode(result)
         except SimpulError as error:
             is_refusal = error.status in (409, 412)

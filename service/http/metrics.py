@@ -41,6 +41,12 @@ class NodeCollector(Collector):
             for status, number in list(by_status.items()):
                 answers.add_metric([endpoint, str(status)], number)
         yield answers
+        yield _histograms(
+            "simpul_deadlock_seconds",
+            "Time from the closing of a circle of waits to the end of one of them.",
+            "by",
+            {"leader": context.deadlocks.watch.seconds},
+        )
         yield from self._gauges()
         yield from self._counters()
         yield from raft_metrics.of(context.member)
@@ -65,6 +71,16 @@ class NodeCollector(Collector):
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
+            (
+                "simpul_lock_waits_told",
+                "Waits that the leader knows of; 0 on all nodes but the leader.",
+                context.deadlocks.watch.told,
+            ),
+            (
+                "simpul_lock_waits_unexplored",
+                "Waits of those that the leader has not looked at yet.",
+                context.deadlocks.watch.unexplored,
+            ),
             ("simpul_event_watchers", "Streams of events open on this node.", context.watching.watchers),
             ("simpul_event_partitions", "Partitions whose events this node reads.", context.watching.mirrored),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
@@ -74,9 +90,13 @@ class NodeCollector(Collector):
             yield GaugeMetricFamily(name, about, value=value)
 
     def _counters(self) -> Iterator[Metric]:
-        near, watching = self._context.near, self._context.watching
+        near, watching, watch = self._context.near, self._context.watching, self._context.deadlocks.watch
         for name, about, value in (
             ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
+            ("simpul_lock_tellings", "Messages to the leader about waits.", self._context.deadlocks.teller.tellings),
+            ("simpul_deadlocks", "Deadlocks that this node found while it led.", watch.found),
+            ("simpul_deadlock_victims", "Waits that this node ended for them.", watch.ended),
+            ("simpul_deadlock_lines_read", "Lines of locks read to find deadlocks.", watch.sight.lines_read),
             ("simpul_events_sent", "Events written to streams.", watching.sent),
             ("simpul_event_gaps", "Times a stream said that something may be missing.", watching.gaps),
             ("simpul_near_cache_hits", "Reads answered by the near cache.", near.hits),

@@ -91,7 +91,7 @@ def document(operations: Iterable[Operation], pages: Iterable[Page]) -> dict[str
     operations, pages = tuple(operations), tuple(pages)
     reply_types = [kind for operation in operations for kind in operation.replies]
     reply_types += [page.reply for page in pages if not isinstance(page.reply, str)]
-    schemas = _components([operation.request for operation in operations], reply_types)
+    schemas = _components([kind for operation in operations for kind in _forms(operation)], reply_types)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,6 +106,10 @@ def document(operations: Iterable[Operation], pages: Iterable[Page]) -> dict[str
         },
         "components": {"schemas": {**schemas, "Problem": _PROBLEM}},
     }
+
+
+def _forms(operation: Operation) -> tuple[type[msgspec.Struct], ...]:
+    return (operation.request, operation.variant.request) if operation.variant else (operation.request,)
 
 
 def _components(request_types: list[type[msgspec.Struct]], reply_types: list[type[msgspec.Struct]]) -> dict[str, Any]:
@@ -123,6 +127,7 @@ def _components(request_types: list[type[msgspec.Struct]], reply_types: list[typ
 def _post(operation: Operation) -> dict[str, Any]:
     has_request_id = "request_id" in operation.request.__struct_fields__
     errors = (*operation.errors, *_REQUEST_ERRORS, *((RequestIdReused,) if has_request_id else ()), *_STORE_ERRORS)
+    examples = (*operation.examples, *(operation.variant.examples if operation.variant else ()))
     described: dict[str, Any] = {
         "operationId": operation.path.strip("/").replace("/", "_"),
         "summary": operation.summary,
@@ -131,8 +136,8 @@ def _post(operation: Operation) -> dict[str, Any]:
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": _REF.format(name=operation.request.__name__)},
-                    "examples": {str(number): {"value": value} for number, value in enumerate(operation.examples, 1)},
+                    "schema": _one_of(_forms(operation)),
+                    "examples": {str(number): {"value": value} for number, value in enumerate(examples, 1)},
                 }
             },
         },

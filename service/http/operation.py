@@ -12,6 +12,16 @@ Patience = Callable[[Any], Awaitable[Any]]
 Perform = Callable[[Any, Patience], Awaitable[msgspec.Struct]]
 
 
+class Variant(NamedTuple):
+    """The same operation in another form, which is known by a field that the usual one does not have."""
+
+    field: str
+    instead_of: str
+    request: type[msgspec.Struct]
+    bind: Callable[[Context], Perform]
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+
 class Operation(NamedTuple):
     path: str
     summary: str
@@ -25,3 +35,5 @@ class Operation(NamedTuple):
     payload_field: str = "body"
     """Which field of the request carries JSON of any depth."""
     examples: tuple[Mapping[str, Any], ...] = ()
+    variant: Variant | None = None
+    """Tried only when the body is not a `request`, so that the usual form pays nothing for it."""

@@ -40,6 +40,7 @@ from service.http.query import Parameter, Query, choice, integer, text
 from service.http.scripts import ScriptSetPage, ScriptsPage
 from service.limits import LOCK_HISTORY_MAX, LOCK_LIST_DEFAULT, LOCK_LIST_MAX, NAME_BYTES_MAX
 from service.lock import LockList, LockState
+from service.lock.deadlock.overview import WaitsView
 from service.lock.listing import CURSOR_CHARS_MAX
 from service.queue import TopicState
 
@@ -96,6 +97,10 @@ async def _lock(context: Context, request: Request) -> LockState:
 async def _locks(context: Context, request: Request) -> LockList:
     query = Query(request, _LIST_PARAMETERS)
     return await context.listing.page(query.text("prefix"), query.integer("limit"), query.text("cursor"))
+
+
+async def _waits(context: Context, _: Request) -> WaitsView:
+    return await context.deadlocks.asking.waits()
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
@@ -165,6 +170,9 @@ PAGES = (
         _locks,
         (FieldInvalid, FieldUnknown),
         _LIST_PARAMETERS,
+    ),
+    Page(
+        "/locks/waits", "Who waits for whom, as the leader was told and Redis says.", WaitsView, _waits, (NotCommitted,)
     ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page(

@@ -1,14 +1,18 @@
-"""uvicorn's HTTP protocol with a short way for operations: parsed request in, one write out.
+"""uvicorn's HTTP protocol with a short way for operations and for what nodes say: parsed request in, one write out.
 
 A response through ASGI is two writes, and uvloop gives each to the kernel at once: two system calls, a third of a
 request's CPU. ASGI's scope, events and header checks cost as much again as the Lua call. So a POST to an operation
 that arrives on an idle connection is answered here. Every other request takes uvicorn's own way, and ends at the same
-HotEndpoint when it is for an operation all the same: the two ways differ in cost only, which a test holds them to.
+endpoint when it is for an operation all the same: the two ways differ in cost only, which a test holds them to.
+
+The heartbeats of an idle cluster go the same way; those of strangers do not, for uvicorn's reads no body before it is
+asked for one.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
+from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.http.app import Application
@@ -16,7 +20,18 @@ from service.http.body import ClientGone
 from service.http.events import ABORT
 from service.http.hot import HotEndpoint
 from service.http.problem import Headers
-from service.limits import BODY_BYTES_MAX
+from service.http.raft import NodeEndpoint
+
+
+class Endpoint(Protocol):
+    """What the short way can end at."""
+
+    body_bytes_max: int
+    """A longer body is refused by `answer`; no more of it than shows that is kept."""
+
+    async def answer(self, headers: Headers, body: bytes, receive: Receive) -> tuple[int, Headers | None, bytes]: ...
+
+    def headers_of(self, reply: bytes) -> Headers: ...
 
 
 class _NobodyWaits:
@@ -44,7 +59,7 @@ class _Exchange:
         "response_complete",
     )
 
-    def __init__(self, endpoint: HotEndpoint, *, keep_alive: bool) -> None:
+    def __init__(self, endpoint: Endpoint, *, keep_alive: bool) -> None:
         self.endpoint = endpoint
         self.keep_alive = keep_alive
         self.body_bytes = 0
@@ -60,7 +75,7 @@ class _Exchange:
         self.body_bytes += len(chunk)
         if not self._body:
             self._body = chunk
-        elif self.body_bytes - len(chunk) <= BODY_BYTES_MAX:
+        elif self.body_bytes - len(chunk) <= self.endpoint.body_bytes_max:
             self._chunks = self._chunks or [self._body]
             self._chunks.append(chunk)
 
@@ -76,9 +91,10 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
 
-class Protocol(HttpToolsProtocol):
+class OperationsProtocol(HttpToolsProtocol):
     hot: dict[bytes, HotEndpoint]
     """Operations by path; set on the subclass that `protocol_for` makes."""
+    between_nodes: dict[bytes, NodeEndpoint]
 
     _ok_made_of: Any = None
     _ok_head = b""
@@ -90,7 +106,7 @@ class Protocol(HttpToolsProtocol):
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
-        endpoint = self.hot.get(self.url)
+        endpoint: Endpoint | None = self.hot.get(self.url) or self._between_nodes()
         if endpoint is None or not self._can_be_short():
             url, headers, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
@@ -100,6 +116,12 @@ class Protocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         self.cycle = cast("Any", _Exchange(endpoint, keep_alive=self.parser.should_keep_alive()))
+
+    def _between_nodes(self) -> NodeEndpoint | None:
+        endpoint = self.between_nodes.get(self.url)
+        if endpoint is None or endpoint.stranger(self.headers, self.client) is not None:
+            return None
+        return endpoint
 
     def _can_be_short(self) -> bool:
         cycle: Any = self.cycle
@@ -146,11 +168,11 @@ class Protocol(HttpToolsProtocol):
     def _head_of_200(self) -> bytes:
         """All of a plain 200 before its length; uvicorn replaces its default headers (the date) once a second."""
         defaults = self.server_state.default_headers
-        if Protocol._ok_made_of is not defaults:
-            lines = b"".join(b"%b: %b\r\n" % line for line in defaults)
-            Protocol._ok_made_of = defaults
-            Protocol._ok_head = STATUS_LINE[200] + lines + b"content-type: application/json\r\ncontent-length: "
-        return Protocol._ok_head
+        if OperationsProtocol._ok_made_of is not defaults:
+            lines = b"".join(b"%b: %b\r\n" % line for line in defaults) + b"content-type: application/json\r\n"
+            OperationsProtocol._ok_made_of = defaults
+            OperationsProtocol._ok_head = STATUS_LINE[200] + lines + b"content-length: "
+        return OperationsProtocol._ok_head
 
     def _write_in_full(self, exchange: _Exchange, status: int, extra: Headers | None, body: bytes) -> None:
         lines = [*self.server_state.default_headers, *(exchange.endpoint.headers_of(body) if extra is None else extra)]
@@ -162,7 +184,8 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def protocol_for(application: Application) -> type[Protocol]:
+def protocol_for(application: Application) -> type[OperationsProtocol]:
     """The protocol class of one application's operations, as uvicorn's `http` setting takes it."""
     hot = {path.encode(): endpoint for path, endpoint in application.hot.items()}
-    return type("OperationsProtocol", (Protocol,), {"hot": hot})
+    between_nodes = {path.encode(): endpoint for path, endpoint in application.between_nodes.items()}
+    return type("ApplicationProtocol", (OperationsProtocol,), {"hot": hot, "between_nodes": between_nodes})

@@ -6,16 +6,13 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from msgspec import UNSET
 
 from service.clock import steady_s
-from service.decisions.node.delegation import Delegation
-from service.decisions.node.leases import Leases, Rest
-from service.decisions.node.witnesses import Witnesses
+from service.decisions.node.leases import Rest
 from service.error_registry import (
     LimitMismatch,
     LockHeld,
@@ -28,31 +25,17 @@ from service.error_registry import (
     ScriptAbsent,
 )
 from service.errors import SimpulError
-from service.keys import Keys
 from service.limits import LOCK_HOLDERS_MAX, LOCK_WAITERS_MAX
 from service.lock.asked import rest_of, settle
 from service.lock.calls import ACQUIRE, CONFIRM, RELEASE, RENEW, WAIT, WITHDRAW, Place, read_holders
-from service.lock.waiting import SESSION_MS, Waiting
+from service.lock.parts import Parts
+from service.lock.waiting import SESSION_MS
 from service.lock.wire import AcquireRequest, Granted, Released
 from service.names import RequestIdentity, encode_name
-from service.store.scripts import Scripts
 
 _OK = b"ok"
 _AGAIN_AT, _HOLDS_AT, _WAS_PLAIN_AT = 3, 4, 7
 """Where a grant says that it is a repeat, and what it says of a re-entrant hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What attempts work with."""
-
-    scripts: Scripts
-    keys: Keys
-    waiting: Waiting
-    delegation: Delegation
-    leases: Leases
-    witnesses: Witnesses
-    keep_ms: int
 
 
 class Attempt:
@@ -114,10 +97,10 @@ class Attempt:
         """Stand in line until it is granted, or for `timeout` seconds. Cancelling it gives the place up, or what was
         granted. `refused` is what the first try heard: the answer where the active script set knows no lines.
 
-        Raises LockWaitersFull, NodeStopping, and what `run` raises.
+        Raises LockDeadlock, LockWaitersFull, NodeStopping, and what `run` raises.
         """
         self._deadline = asyncio.get_running_loop().time() + self.request.timeout
-        self._parked = self._parts.waiting.park(self.place, self._waiter_id(), self._stand_in_line)
+        self._parked = self._parts.waiting.park((self.place,), self._waiter_id(), self._owner, self._stand_in_line)
         turn = _Turn()
         try:
             reply = await self._until_granted(turn)
@@ -188,10 +171,11 @@ class Attempt:
             parked.refuse(self.refusal(reply))
             return
         _, position, _, blocked_ms, token, more = reply
-        parked.is_queued = True
         if position:
+            parts.waiting.stands(parked, (position,))
             parts.waiting.expect(self.place.lock, blocked_ms)
         else:
+            parked.is_queued = True
             parked.grant(int(token))
         if more:
             parts.waiting.hand_over_more(self.place)

@@ -33,6 +33,16 @@ CONFIRM = declare(
 WITHDRAW = declare("lock.withdraw", keys=f"fence quarantine {_LINE}", args="fence waiter session owner wake_channel")
 HAND_OVER = declare("lock.hand_over", keys=f"fence quarantine {_LINE}", args="fence wake_channel")
 ATTEND = declare("lock.attend", keys="fence sessions granted", args="fence session session_ms cursor")
+BLOCKERS = declare(
+    "lock.blockers",
+    keys="fence lock readers reader_holds waiters waiter_info sessions",
+    args="fence cursor after",
+)
+CANCEL = declare(
+    "lock.cancel",
+    keys=f"fence quarantine {_LINE} lock_events",
+    args="fence waiter place blocker token why wake_channel",
+)
 RELEASE = declare(
     "lock.release",
     keys=f"fence outcome {_LINE} lock_events",
@@ -47,6 +57,34 @@ REATTACH = declare(
     "lock.reattach",
     keys="fence outcome lock readers reader_holds quarantine lock_events",
     args="fence fingerprint keep_ms owner token mode ttl_ms more",
+)
+_SEVERAL = (
+    "fence outcome tokens quarantine sessions granted lock_events lock+ readers+ reader_holds+ waiters+ waiter_info+"
+)
+ACQUIRE_ALL = declare(
+    "lock.acquire_all",
+    keys=_SEVERAL,
+    args="fence fingerprint keep_ms owner mode ttl_ms caller wake_channel",
+)
+WAIT_ALL = declare(
+    "lock.wait_all",
+    keys=_SEVERAL,
+    args="fence fingerprint keep_ms owner mode ttl_ms caller wake_channel waiter session session_ms wait_ms",
+)
+WITHDRAW_ALL = declare(
+    "lock.withdraw_all",
+    keys=_SEVERAL,
+    args="fence fingerprint owner caller wake_channel waiter session",
+)
+RELEASE_ALL = declare(
+    "lock.release_all",
+    keys=_SEVERAL,
+    args="fence fingerprint keep_ms owner wake_channel token+",
+)
+RENEW_ALL = declare(
+    "lock.renew_all",
+    keys="fence outcome quarantine lock_events lock+ readers+ reader_holds+",
+    args="fence fingerprint keep_ms owner ttl_ms token+",
 )
 RECORD = declare("lock.record", keys="fence lock_events", args="fence record_ms")
 EVENTS = declare("lock.events", keys="fence lock_events", args="fence after most")
@@ -72,8 +110,8 @@ class Place:
 
     __slots__ = ("lock", "name", "partition", "reader_holds", "readers", "waiters")
 
-    def __init__(self, keys: Keys, resource: str) -> None:
-        self.name = name = encode_name("resource", resource)
+    def __init__(self, keys: Keys, resource: str, *, field: str = "resource") -> None:
+        self.name = name = encode_name(field, resource)
         self.partition: Partition = keys.partition_of(name)
         self.lock = self.partition.lock + name
         self.readers = self.partition.readers + name
@@ -83,6 +121,11 @@ class Place:
     @property
     def hold_keys(self) -> tuple[bytes, bytes, bytes]:
         return self.lock, self.readers, self.reader_holds
+
+    @property
+    def own_keys(self) -> tuple[bytes, ...]:
+        """All that is the lock's own and not its partition's."""
+        return self.lock, self.readers, self.reader_holds, self.waiters, self.partition.waiter_info + self.name
 
     @property
     def line_keys(self) -> tuple[bytes, ...]:

@@ -1,6 +1,5 @@
 """Lock operations: each is one script call; waiting is a parked request that a release hands the lock to."""
 
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from msgspec import UNSET
@@ -13,18 +12,27 @@ from service.decisions.node.witnesses import Witnesses
 from service.error_registry import LockHoldExceeded, LockLost, LockNotHeld, RequestIdReused, TokenStale
 from service.errors import SimpulError
 from service.keys import Keys, Partition
-from service.lock.attempt import Attempt, Parts, released
+from service.lock.attempt import Attempt, released
 from service.lock.calls import HISTORY, INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
 from service.lock.events import LockEvent, read_entry, with_inferred
+from service.lock.parts import Parts, Patience
+from service.lock.several import Several
+from service.lock.together import Together
 from service.lock.waiting import Waiting
 from service.lock.wire import (
+    AcquireAllRequest,
     AcquireRequest,
     Granted,
+    GrantedAll,
     History,
     LockState,
+    ReleaseAllRequest,
     Released,
+    ReleasedAll,
     ReleaseRequest,
+    RenewAllRequest,
     Renewed,
+    RenewedAll,
     RenewRequest,
     Waiter,
 )
@@ -36,9 +44,6 @@ _MARK_AT, _REST_AT = 3, 4
 """Where a renewal says that it is a repeat or shorter, and what the hold is beyond its lease."""
 _REPEATED, _SHORTENED = 1, 2
 _WAITED_FOR = (b"lock_held", b"lock_quarantine")
-
-Patience = Callable[[Coroutine[Any, Any, Granted]], Awaitable[Granted]]
-"""Runs a wait for as long as its caller is there to hear the answer."""
 
 
 class Locks:
@@ -63,12 +68,13 @@ class Locks:
         self._forced = forced
         self._keep_ms = outcome_keep_ms
         self._parts = Parts(scripts, keys, waiting, delegation, leases, witnesses, outcome_keep_ms)
+        self._together = Together(self._parts, self.renew, self._with_reason)
 
     async def acquire(self, request: AcquireRequest, patience: Patience | None = None) -> Granted:
         """Grant a lease, waiting in line up to `timeout` seconds for it.
 
-        Raises LockHeld, LockQuarantine, LockHoldersFull, LimitMismatch, LockReleased, LockWaitersFull, NoDelegation,
-        LeaseNotCovered, NodeStopping, RequestIdReused, FieldInvalid, FieldMissing, PayloadTooLarge.
+        Raises LockHeld, LockDeadlock, LockQuarantine, LockHoldersFull, LimitMismatch, LockReleased, LockWaitersFull,
+        NoDelegation, LeaseNotCovered, NodeStopping, RequestIdReused, FieldInvalid, FieldMissing, PayloadTooLarge.
         Cancelling a waiting call withdraws it: a grant that arrives too late is released. `patience` runs the waiting
         part.
         """
@@ -191,6 +197,19 @@ class Locks:
         reply = await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms, more))
         is_shorter = reply[0] == b"ok" and asked_ms < lease.ttl_ms
         return [*reply[:_MARK_AT], _SHORTENED] if is_shorter else reply, rest
+
+    async def acquire_all(self, request: AcquireAllRequest, patience: Patience | None = None) -> GrantedAll:
+        """Grant leases on several resources, all or none, waiting up to `timeout` seconds. Raises what `acquire` does,
+        LockLost, FieldInvalid."""
+        return await Several(self._parts, request).acquire(patience)
+
+    async def release_all(self, request: ReleaseAllRequest) -> ReleasedAll:
+        """End what the owner holds of them. Raises LockNotHeld, TokenStale, RequestIdReused, FieldInvalid."""
+        return await self._together.release(request)
+
+    async def renew_all(self, request: RenewAllRequest) -> RenewedAll:
+        """Set what is left of their leases. Raises what `renew` does, FieldInvalid."""
+        return await self._together.renew(request)
 
     async def inspect(self, resource: str) -> LockState:
         place = Place(self._keys, resource)

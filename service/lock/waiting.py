@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from operator import gt
 from typing import Any
 
 from service import background
@@ -21,6 +22,8 @@ from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.limits import LOCK_WAITERS_PER_NODE_MAX
 from service.lock.calls import ATTEND, HAND_OVER, Place
+from service.lock.deadlock.teller import Teller
+from service.lock.deadlock.told import Told, refusal
 from service.store.scripts import Scripts
 
 log = logging.getLogger("simpul.lock")
@@ -35,21 +38,28 @@ _MARGIN_S = 0.001
 """Redis ends a lease within the millisecond after its time."""
 EVERY = b"*"
 """Published before the beginning of keys instead of one key: a quarantine of all these has ended or is shorter now."""
+TURN, ENDED = b"0", b"1"
+"""Told instead of a token, for no grant has these: that it may take its turn, to one that waits for several locks; that
+a wait was ended, and why."""
 
 
 @dataclass(eq=False)
 class Parked:
     """One request that waits."""
 
-    place: Place
+    places: tuple[Place, ...]
+    """In one partition."""
     waiter: bytes
+    owner: bytes
     enqueue: Callable[[], Awaitable[None]]
-    """Stands in line, or does nothing where it stands already."""
+    """Stands in line, or takes up the place it has."""
+    arrival: int
+    """Rises with each that comes to this node."""
     granted: asyncio.Future[int]
-    """The token, once it is its turn."""
+    """The token, once it is its turn; of several locks nothing but that they are granted."""
     is_queued: bool = False
-    position: int = 0
-    """In the line when it joined; it only gets better."""
+    positions: tuple[int, ...] = ()
+    """In its lines. They only get better, unless it lost its places and joined anew."""
 
     def grant(self, token: int) -> None:
         if not self.granted.done():
@@ -81,8 +91,9 @@ class _Line:
 class Waiting:
     """One node's parked requests. Methods that return nothing never raise."""
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, teller: Teller) -> None:
         self._scripts = scripts
+        self._teller = teller
         self._wake_channel = keys.wake_channel
         self.session = secrets.token_hex(8).encode()
         self.channel = keys.wake_channel + b":" + self.session
@@ -90,8 +101,9 @@ class Waiting:
         self._lines: dict[bytes, _Line] = {}
         self._by_waiter: dict[bytes, list[Parked]] = {}
         self._hurry = asyncio.Event()
+        self._is_somebody_here = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._count = 0
+        self._count = self._arrivals = 0
         self._is_closed = False
 
     def start(self) -> None:
@@ -112,30 +124,47 @@ class Waiting:
 
     # Coming and going
 
-    def park(self, place: Place, waiter: bytes, enqueue: Callable[[], Awaitable[None]]) -> Parked:
+    def park(
+        self, places: tuple[Place, ...], waiter: bytes, owner: bytes, enqueue: Callable[[], Awaitable[None]]
+    ) -> Parked:
         """Before standing in line, so that no grant is published to nobody. Raises LockWaitersFull, NodeStopping."""
         if self._is_closed:
-            raise NodeStopping(resource=place.name.decode())
+            raise NodeStopping(resource=places[0].name.decode())
         if self._count >= LOCK_WAITERS_PER_NODE_MAX:
             raise LockWaitersFull(limit=LOCK_WAITERS_PER_NODE_MAX, where="on this node")
-        parked = Parked(place, waiter, enqueue, asyncio.get_running_loop().create_future())
-        self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
+        self._arrivals += 1
+        parked = Parked(places, waiter, owner, enqueue, self._arrivals, asyncio.get_running_loop().create_future())
+        for place in places:
+            self._lines.setdefault(place.lock, _Line(place)).parked.append(parked)
         self._by_waiter.setdefault(waiter, []).append(parked)
         self._count += 1
+        self._is_somebody_here.set()
         return parked
+
+    def stands(self, parked: Parked, positions: tuple[int, ...]) -> None:
+        """It has these places in its lines."""
+        is_new = not parked.is_queued or any(map(gt, positions, parked.positions))
+        parked.is_queued, parked.positions = True, positions
+        if is_new:
+            resources = tuple(place.name.decode() for place in parked.places)
+            self._teller.began(Told(parked.waiter, parked.owner, resources))
 
     def leave(self, parked: Parked) -> bool:
         """False when another request waits here in the same place: a retry of this one."""
-        line = self._lines[parked.place.lock]
-        line.parked.remove(parked)
-        if not line.parked:
-            line.cancel_timer()
-            del self._lines[parked.place.lock]
+        for place in parked.places:
+            line = self._lines[place.lock]
+            line.parked.remove(parked)
+            if not line.parked:
+                line.cancel_timer()
+                del self._lines[place.lock]
         others = self._by_waiter[parked.waiter]
         others.remove(parked)
         if not others:
             del self._by_waiter[parked.waiter]
+            self._teller.ended(parked.waiter)
         self._count -= 1
+        if not self._count:
+            self._is_somebody_here.clear()
         return not others
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
@@ -147,15 +176,22 @@ class Waiting:
         self._is_closed = True
         for line in self._lines.values():
             for parked in line.parked:
-                parked.refuse(NodeStopping(resource=parked.place.name.decode()))
+                parked.refuse(NodeStopping(resource=line.place.name.decode()))
 
     # What is heard
 
     def heard_grant(self, message: bytes) -> None:
-        """`waiter token`, from the script that gave it the lock."""
-        waiter, _, token = message.partition(b" ")
+        """`waiter token`, from the script that gave it the lock; `waiter TURN`, or `waiter ENDED why`."""
+        waiter, _, said = message.partition(b" ")
+        token, _, why = said.partition(b" ")
         for parked in self._by_waiter.get(waiter, ()):
-            parked.grant(int(token))
+            if token == ENDED:
+                parked.refuse(refusal(why))
+            elif token == TURN:
+                if not parked.granted.done():
+                    background.finite(self._enqueue([parked]), "taking a turn")
+            else:
+                parked.grant(int(token))
 
     def heard_wake(self, message: bytes) -> None:
         """The key of a lock that is free sooner than it was said, or the beginning of keys out of quarantine."""
@@ -218,17 +254,21 @@ class Waiting:
 
     async def _attend_for_ever(self) -> None:
         while True:
+            await self._is_somebody_here.wait()
             try:
-                async with asyncio.timeout(ATTEND_EVERY_S):
+                async with asyncio.timeout(background.until_beat_s(ATTEND_EVERY_S)):
                     await self._hurry.wait()
             except TimeoutError:
                 pass
             self._hurry.clear()
-            partitions = {line.place.partition for line in self._lines.values()}
+            by_partition: dict[Partition, list[_Line]] = {}
+            for line in self._lines.values():
+                by_partition.setdefault(line.place.partition, []).append(line)
             # All in one write: calls to one Redis that are made in one turn of the loop are sent together.
-            await asyncio.gather(*(self._attend(partition) for partition in partitions))
+            await asyncio.gather(*(self._attend(partition, lines) for partition, lines in by_partition.items()))
 
-    async def _attend(self, partition: Partition) -> None:
+    async def _attend(self, partition: Partition, lines: list[_Line]) -> None:
+        """`lines` are those of the partition; one that is formed meanwhile has just been put into Redis, too."""
         try:
             cursor = b"0"
             while True:
@@ -246,7 +286,7 @@ class Waiting:
         except SimpulError as error:
             log.debug("attending to partition %d: %s", partition.number, error.detail)
             return
-        await self._stand_in_line_again(partition)
+        await self._stand_in_line_again(lines)
 
     def _doubt(self, partition: Partition) -> None:
         """This session had ended: others may have passed over its waiters."""
@@ -255,18 +295,18 @@ class Waiting:
                 for parked in line.parked:
                     parked.is_queued = False
 
-    async def _stand_in_line_again(self, partition: Partition) -> None:
+    async def _stand_in_line_again(self, lines: list[_Line]) -> None:
         """In the order in which they came to this node: what is sent first is done first."""
-        missing = [
-            parked
-            for line in self._lines.values()
-            if line.place.partition is partition
-            for parked in line.parked
-            if not parked.is_queued and not parked.granted.done()
-        ]
+        missing = {
+            parked for line in lines for parked in line.parked if not parked.is_queued and not parked.granted.done()
+        }
+        await self._enqueue(sorted(missing, key=lambda parked: parked.arrival))
+
+    async def _enqueue(self, missing: list[Parked]) -> None:
         answers = await asyncio.gather(*(parked.enqueue() for parked in missing), return_exceptions=True)
         for parked, answer in zip(missing, answers, strict=True):
             if isinstance(answer, SimpulError):
-                log.debug("standing in line again for %r: %s", parked.place.lock, answer.detail)
+                parked.is_queued = False
+                log.debug("standing in line again for %r: %s", parked.places[0].lock, answer.detail)
             elif isinstance(answer, BaseException):
                 raise answer

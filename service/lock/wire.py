@@ -12,6 +12,8 @@ from service.limits import (
     LEASE_MS_MIN,
     LOCK_HOLD_MS_MAX,
     LOCK_LIMIT_MAX,
+    LOCK_RESOURCES_MAX,
+    LOCK_RESOURCES_MIN,
     LOCK_WAIT_S_DEFAULT,
     LOCK_WAIT_S_MAX,
 )
@@ -19,12 +21,15 @@ from service.lock.events import LockEvent
 from service.names import Name
 
 Mode = Literal["exclusive", "shared", "semaphore"]
+ModeOfSeveral = Literal["exclusive", "shared"]
 LeaseMs = Annotated[int, Meta(ge=LEASE_MS_MIN, le=LEASE_MS_MAX, description="Length of the lease in milliseconds.")]
 HoldMs = Annotated[
     int, Meta(ge=LEASE_MS_MIN, le=LOCK_HOLD_MS_MAX, description="How long to hold at most, renewals included, in ms.")
 ]
 Permits = Annotated[int, Meta(ge=1, le=LOCK_LIMIT_MAX, description="Permits of a semaphore.")]
 Token = Annotated[int, Meta(ge=1, le=INTEGER_MAX, description="Fencing token of a grant.")]
+
+WaitS = Annotated[float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the lock; 0 tries once.")]
 
 
 class AcquireRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,9 +38,7 @@ class AcquireRequest(msgspec.Struct, forbid_unknown_fields=True):
     owner: Name
     mode: Mode | UnsetType = UNSET
     ttl_ms: LeaseMs = LEASE_MS_DEFAULT
-    timeout: Annotated[
-        float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the lock; 0 tries once.")
-    ] = LOCK_WAIT_S_DEFAULT
+    timeout: WaitS = LOCK_WAIT_S_DEFAULT
     request_id: Name | None = None
     reentrant: bool | UnsetType = UNSET
     limit: Permits | UnsetType = UNSET
@@ -56,6 +59,39 @@ class RenewRequest(msgspec.Struct, forbid_unknown_fields=True):
     resource: Name
     owner: Name
     token: Token
+    ttl_ms: LeaseMs | None = None
+    request_id: Name | None = None
+
+
+Resources = Annotated[
+    list[Name],
+    Meta(min_length=LOCK_RESOURCES_MIN, max_length=LOCK_RESOURCES_MAX, extra_json_schema={"uniqueItems": True}),
+]
+Tokens = Annotated[dict[str, Token], Meta(description="Fencing token of each resource.")]
+
+
+class AcquireAllRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Several locks, all or none."""
+
+    resources: Resources
+    owner: Name
+    mode: ModeOfSeveral = "exclusive"
+    ttl_ms: LeaseMs = LEASE_MS_DEFAULT
+    timeout: WaitS = LOCK_WAIT_S_DEFAULT
+    request_id: Name | None = None
+
+
+class ReleaseAllRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resources: Resources
+    owner: Name
+    tokens: Tokens | None = None
+    request_id: Name | None = None
+
+
+class RenewAllRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resources: Resources
+    owner: Name
+    tokens: Tokens
     ttl_ms: LeaseMs | None = None
     request_id: Name | None = None
 
@@ -100,6 +136,16 @@ class Granted(msgspec.Struct, kw_only=True):
     limit: int | UnsetType = UNSET
 
 
+class GrantedAll(msgspec.Struct, kw_only=True):
+    granted: Literal[True] = True
+    resources: list[str]
+    tokens: dict[str, int]
+    owner: str
+    mode: ModeOfSeveral
+    ttl_ms: int
+    waited_ms: int
+
+
 class Released(msgspec.Struct):
     released: Literal[True] = True
     holds: int | UnsetType = UNSET
@@ -123,6 +169,22 @@ class Renewed(msgspec.Struct, kw_only=True):
     renewed: Literal[True] = True
     ttl_ms: int
     token: int
+
+
+Ending = Literal["released", "lock_not_held", "token_stale"]
+Renewal = Literal["renewed", "held", "lock_lost", "lock_hold_exceeded"]
+"""`held`: it runs, with what it had left."""
+
+
+class ReleasedAll(msgspec.Struct):
+    outcomes: dict[str, Ending]
+    released: Literal[True] = True
+
+
+class RenewedAll(msgspec.Struct, kw_only=True):
+    renewed: Literal[True] = True
+    ttl_ms: int
+    tokens: dict[str, int]
 
 
 class ListedLock(msgspec.Struct):

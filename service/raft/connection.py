@@ -9,15 +9,20 @@ Both ends are this program, so the little of HTTP that a proxy between them may 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 HEAD_BYTES_MAX = 16 << 10
+_NO_CONTENT = 204
 SECRET_HEADER = "x-simpul-secret"  # noqa: S105 - the name of a header
 
 
-_TROUBLE = (OSError, EOFError, asyncio.LimitOverrunError, ValueError, IndexError)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+) *\r\n", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close *\r\n", re.IGNORECASE)
+_TROUBLE = (OSError, EOFError, ValueError)
 """What a broken connection, or an answer that is no HTTP, raises below."""
 
 
@@ -32,6 +37,83 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class _Line(asyncio.Protocol):
+    """An open connection, and the answer that is awaited on it. Not asyncio's streams: each answer costs them two turns
+    of the loop more."""
+
+    def __init__(self, answer_bytes_max: int) -> None:
+        self._answer_bytes_max = answer_bytes_max
+        self._transport: asyncio.Transport
+        self._received = b""
+        self._awaited: asyncio.Future[Answer] | None = None
+        self.is_open = True
+        """False once no other request may be sent on it."""
+
+    async def ask(self, request: bytes) -> Answer:
+        """Raises what `_TROUBLE` lists."""
+        awaited: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._awaited = awaited
+        self._transport.write(request)
+        return await awaited
+
+    def abort(self) -> None:
+        self.is_open = False
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received = received = self._received + data if self._received else data
+        try:
+            answer = self._parse(received)
+        except ValueError as error:
+            self._end(error)
+            return
+        if answer is not None:
+            self._received = b""
+            self._answered(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc or EOFError("it closed the connection"))
+
+    def _parse(self, received: bytes) -> Answer | None:
+        """None while there is more to come. Raises ValueError."""
+        head_ends = received.find(b"\r\n\r\n")
+        if head_ends < 0 or head_ends > HEAD_BYTES_MAX:
+            if len(received) > HEAD_BYTES_MAX:
+                raise ValueError(f"no answer begins with {HEAD_BYTES_MAX} bytes of head")
+            return None
+        head, body_begins = received[: head_ends + 2], head_ends + 4
+        if not head.startswith(b"HTTP/1."):
+            raise ValueError("the answer is no HTTP")
+        status = int(head[9:12])
+        found = _LENGTH.search(head)
+        length = int(found[1]) if found else (0 if status == _NO_CONTENT else -1)
+        if not 0 <= length <= self._answer_bytes_max:
+            raise ValueError(f"an answer of {length} bytes")
+        if len(received) < body_begins + length:
+            return None
+        if len(received) > body_begins + length:
+            raise ValueError("more than an answer came")
+        if _CLOSE.search(head):
+            self.is_open = False
+        return Answer(status, received[body_begins:])
+
+    def _answered(self, answer: Answer) -> None:
+        awaited, self._awaited = self._awaited, None
+        if awaited is None:
+            self._end(ValueError("an answer came to no question"))
+        elif not awaited.done():
+            awaited.set_result(answer)
+
+    def _end(self, why: Exception) -> None:
+        self.abort()
+        awaited, self._awaited = self._awaited, None
+        if awaited is not None and not awaited.done():
+            awaited.set_exception(why)
+
+
 class Connection:
     """To the node at `url`. One caller at a time."""
 
@@ -44,7 +126,7 @@ class Connection:
         self._answer_bytes_max = answer_bytes_max
         secret_line = f"{SECRET_HEADER}: {secret}\r\n" if secret else ""
         self._fixed_head = f"host: {parts.netloc}\r\ncontent-type: application/x-msgpack\r\n{secret_line}"
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._line: _Line | None = None
 
     async def post(self, path: str, body: bytes, deadline_s: float) -> Answer:
         """Send and wait for the answer, within `deadline_s` seconds for both attempts. Raises Unreachable."""
@@ -60,7 +142,9 @@ class Connection:
             raise
 
     async def _post_or_retry(self, path: str, body: bytes) -> Answer:
-        was_kept = self._streams is not None
+        if self._line is not None and not self._line.is_open:
+            self.close()  # by the other side, since the last answer
+        was_kept = self._line is not None
         try:
             return await self._attempt(path, body)
         except _TROUBLE as error:
@@ -75,25 +159,16 @@ class Connection:
             raise Unreachable(str(error) or type(error).__name__) from None
 
     async def _attempt(self, path: str, body: bytes) -> Answer:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=HEAD_BYTES_MAX)
-        reader, writer = self._streams
+        line = self._line
+        if line is None:
+            made = partial(_Line, self._answer_bytes_max)
+            opened = asyncio.get_running_loop().create_connection(made, self._host, self._port, ssl=self._tls)
+            line = self._line = (await opened)[1]
         head = f"POST {self._prefix}{path} HTTP/1.1\r\n{self._fixed_head}content-length: {len(body)}\r\n\r\n"
-        writer.write(head.encode("latin-1") + body)
-        await writer.drain()
-        lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-        status = int(lines[0].split(b" ", 2)[1])
-        headers = dict(line.lower().split(b":", 1) for line in lines[1:] if line)
-        length = int(headers.get(b"content-length", b"0" if status == 204 else b"-1"))
-        if not 0 <= length <= self._answer_bytes_max:
-            raise ValueError(f"an answer of {length} bytes")
-        answer = await reader.readexactly(length)
-        if headers.get(b"connection", b"").strip() == b"close":
-            self.close()
-        return Answer(status, answer)
+        return await line.ask(head.encode("latin-1") + body)
 
     def close(self) -> None:
         """Drop the connection; the next request opens another."""
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-            self._streams = None
+        if self._line is not None:
+            self._line.abort()
+            self._line = None

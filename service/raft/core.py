@@ -110,6 +110,14 @@ class Raft(Follower):
         else:
             self.tick_election()
 
+    def quiet_ticks(self) -> int:
+        """Ticks before the last of which none does more than count if nothing arrives: who counts them may sleep
+        meanwhile. (What a leader gives up in between it may give up with its next heartbeats as well.)"""
+        if self.role is Role.FOLLOWER:
+            return self.timeout_ticks - self.election_elapsed
+        every = self.config.heartbeat_ticks
+        return every - (self.heartbeat_elapsed if self.role is Role.LEADER else self.election_elapsed % every)
+
     def compact(self, snapshot: Snapshot) -> None:
         """The state machine was saved as `snapshot`, durably: forget what trails it by trailing_entries.
 

@@ -76,10 +76,7 @@ class Leader(Reads):
         Only a leader has peers and rounds, so on everyone else this does nothing.
         """
         if self.round_due:
-            self.round_due = False
-            self.read_round += 1
             self.broadcast_heartbeat()
-            self.answer_reads()
         for to, peer in self.peers.items():
             self.replicate_to(to, peer)
 
@@ -176,9 +173,11 @@ class Leader(Reads):
 
     def broadcast_heartbeat(self) -> None:
         """Assert leadership. A follower is told no commit index beyond what it is known to hold."""
+        self.number_round()
         for to, peer in self.peers.items():
             commit = self.heartbeat_commit(peer)
             self.send(Heartbeat(self.id, to, self.term, commit, self.read_round))
+        self.answer_reads()
 
     def heartbeat_commit(self, peer: Progress) -> int:
         """A heartbeat names no previous entry, so only the acknowledged part is known to agree."""

@@ -38,9 +38,10 @@ class Reads(State):
         self.forwarded: dict[bytes, int] = {}
         super().__init__(config, random, stored)
 
-    def read_index(self, context: bytes) -> None:
+    def read_index(self, context: bytes, *, is_urgent: bool = True) -> None:
         """Ask for a linearizable read; a ReadState or reads_lost with `context` follows in some Ready.
 
+        On the leader one that is not urgent waits for the next heartbeats, instead of causing a round of its own.
         `context` must be unique among the reads in progress of this member. One forwarded to the leader is
         given up after election_ticks, because its messages may be lost. Raises NotLeader when no leader is
         known and BacklogFull beyond max_pending_reads.
@@ -49,7 +50,7 @@ class Reads(State):
         if waiting >= self.config.max_pending_reads:
             raise BacklogFull(waiting, self.config.max_pending_reads, "reads")
         if self.role is Role.LEADER:
-            self.accept_read(context, self.id)
+            self.accept_read(context, self.id, is_urgent=is_urgent)
         elif self.leader is None:
             raise NotLeader(None)
         else:
@@ -81,20 +82,26 @@ class Reads(State):
         """Before its first own-term commit a leader may not know the newest commit index (thesis §6.4)."""
         return self.log.term_at(self.log.commit) == self.term
 
-    def accept_read(self, context: bytes, asker: NodeId) -> None:
+    def accept_read(self, context: bytes, asker: NodeId, *, is_urgent: bool = True) -> None:
         """Start a read on the leader. It needs a round that begins *after* now: one already under way may
         have been answered before a newer leader committed what this read must see."""
         if not self.may_serve_reads():
             self.postponed.append((context, asker))
             return
         self.pending_reads.append(PendingRead(context, asker, self.log.commit, self.read_round + 1))
-        self.round_due = True
+        self.round_due = self.round_due or is_urgent
 
     def accept_postponed(self) -> None:
         """The term's first commit has happened: start what waited for it."""
         waiting, self.postponed = self.postponed, []
         for context, asker in waiting:
             self.accept_read(context, asker)
+
+    def number_round(self) -> None:
+        """A round of heartbeats begins, for whatever reason: it counts for all reads accepted before it."""
+        self.round_due = False
+        if self.pending_reads and self.pending_reads[-1].round > self.read_round:
+            self.read_round += 1
 
     def confirmed_round(self) -> int:
         """The newest heartbeat round that a majority, the leader included, has answered."""

@@ -23,6 +23,9 @@ from service.raft.waiting import Proposals, Reads
 
 log = logging.getLogger("simpul.raft")
 
+QUIET_HEARTBEATS = 2
+"""So many heartbeats pass uncounted at the most: longer than a follower of a living leader hears nothing, so that no
+timer wakes it; and not much longer, for what of it was a stall is not known."""
 STALL_GRACE_S = 0.02
 """How long ticks wait after a stall, so that what arrived during it is read from the sockets first."""
 
@@ -91,7 +94,10 @@ class Runner:
         self._write_ticks = 0
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_is_due = False
         self._ticked_at = 0.0
+        self._planned_ticks = 1
+        """After `_ticked_at` the timer comes."""
         self._loop: asyncio.AbstractEventLoop
 
     # Life
@@ -110,7 +116,7 @@ class Runner:
         absent_ticks = 2 * election_ticks if is_alone else election_ticks - self.config.heartbeat_ticks
         self._input(self.core.count_absence, absent_ticks)
         self._input(self.core.tick)
-        self._timer = self._loop.call_later(self._timing.tick_s, self._on_timer)
+        self._set_timer()
 
     def stop(self) -> None:
         """Take no more part. Whoever waits for something is told that its outcome is unknown."""
@@ -131,7 +137,11 @@ class Runner:
     # Inputs
 
     def step(self, message: Message) -> None:
-        """A message has arrived."""
+        """A message has arrived. It finds the time counted that has passed, so that no timer need wake an idle process
+        for that. But not the time of a stall: what else lies in the sockets goes first."""
+        due = self._ticks_due()
+        if 0 < due < self._planned_ticks + self.config.heartbeat_ticks:
+            self._pass(due)
         self._input(self.core.step, message)
 
     def unreachable(self, peer: NodeId) -> None:
@@ -156,15 +166,20 @@ class Runner:
             self._input(self._propose, data, future)
         return future
 
-    def confirm_read(self) -> asyncio.Future[None]:
-        """Done once this node shows everything committed before now (ReadIndex, thesis §6.4). Fails with Refused or
-        `ReadLost`; then ask again."""
+    def confirm_read(self, *, is_urgent: bool = True) -> asyncio.Future[None]:
+        """Done once this node shows everything committed before now (ReadIndex, thesis §6.4); on a leader that is not
+        urged, with its next heartbeats. Fails with Refused or `ReadLost`; then ask again."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.is_dead:
             future.set_exception(NotLeader(None))
         else:
-            self._input(self._read, future)
+            self._input(self._read, future, is_urgent)
         return future
+
+    @property
+    def heartbeat_s(self) -> float:
+        """How long a read that is not urgent waits for the round that confirms it, at the most."""
+        return self.config.heartbeat_ticks * self._timing.tick_s
 
     async def changed(self) -> None:
         """Wait for the next change of role, term or leader."""
@@ -198,19 +213,34 @@ class Runner:
 
     # Time
 
+    def _set_timer(self) -> None:
+        self._timer_is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+        most = QUIET_HEARTBEATS * self.config.heartbeat_ticks
+        self._planned_ticks = max(1, min(self.core.quiet_ticks(), most))
+        self._timer = self._loop.call_at(self._ticked_at + self._planned_ticks * self._timing.tick_s, self._on_timer)
+
+    def _ticks_due(self) -> int:
+        return int((self._loop.time() - self._ticked_at) / self._timing.tick_s + 0.01)
+
     def _on_timer(self) -> None:
-        now = self._loop.time()
-        due = int((now - self._ticked_at) / self._timing.tick_s + 0.01)
-        if due > self.config.heartbeat_ticks:
+        due = self._ticks_due()
+        if 0 < due < self._planned_ticks + self.config.heartbeat_ticks:
+            self._pass(due)
+            return
+        if due:
             # Stalled: the process was stopped, or the loop was busy. Its silence was ours, not the leader's. What the
             # others said meanwhile waits in the sockets and must be heard before time passes.
             self.stalls += 1
-            self._ticked_at = now
+            self._ticked_at = self._loop.time()
             self._loop.call_later(STALL_GRACE_S, self._input, self._ticks, self.config.heartbeat_ticks)
-        elif due:
-            self._ticked_at += due * self._timing.tick_s
-            self._input(self._ticks, due)
-        self._timer = self._loop.call_at(self._ticked_at + self._timing.tick_s, self._on_timer)
+        self._set_timer()
+
+    def _pass(self, due: int) -> None:
+        self._ticked_at += due * self._timing.tick_s
+        self._timer_is_due = True
+        self._input(self._ticks, due)
 
     def _ticks(self, count: int) -> None:
         for _ in range(count):
@@ -218,7 +248,7 @@ class Runner:
         if not self._disk.pending:
             return
         # Counted in ticks, not by the clock: a stopped process must not take its own sleep for a hung disk.
-        self._write_ticks += min(count, self.config.heartbeat_ticks)
+        self._write_ticks += count
         if self._write_ticks > self._timing.disk_hung_ticks:
             waited_s = self._write_ticks * self._timing.tick_s
             self.die(f"the disk has not answered a write for {waited_s:.1f} s")
@@ -232,6 +262,8 @@ class Runner:
                 handler, arguments = self._inputs.popleft()
                 handler(*arguments)
             self._carry_out()
+            if self._timer_is_due and not self.is_dead:
+                self._set_timer()
         except Exception as error:
             # Nothing that reaches this point leaves a member that can be trusted (see service.raft.core).
             log.critical("Raft cannot go on", exc_info=error)
@@ -265,6 +297,7 @@ class Runner:
         self._reads.applied(self.applied)
         if ready.soft_state is not None:
             self.soft_state = ready.soft_state
+            self._timer_is_due = True  # what it was set for is another role's
             self._announce()
 
     def _apply(self, entry: Entry) -> None:
@@ -318,10 +351,10 @@ class Runner:
         else:
             self.proposals.add(place.index, place.term, future)
 
-    def _read(self, future: asyncio.Future[None]) -> None:
+    def _read(self, future: asyncio.Future[None], is_urgent: bool) -> None:
         context = self._reads.add(future)
         try:
-            self.core.read_index(context)
+            self.core.read_index(context, is_urgent=is_urgent)
         except Refused as error:
             self._reads.refused(context, error)
 

@@ -308,7 +308,7 @@ class Transport:
         for to, together in by_peer.items():
             self.peers[to].send(together)
 
-    async def receive(self, path: str, body: bytes) -> bytes:
+    async def receive(self, body: bytes) -> bytes:
         """Answer a node's request: its messages go to the core, and the answer is whatever that has for the sender.
 
         Raises RaftMessageInvalid, RaftStranger or RaftDiskReplaced.
@@ -318,7 +318,6 @@ class Transport:
         except WireError as error:
             raise RaftMessageInvalid(reason=str(error)) from None
         self.check(parcel, None)
-        self.counts.received[path] += 1
         peer = self.peers[parcel.sender]
         riding: list[Message] = []
         if self.admits(parcel) and not self._stopped:

@@ -199,7 +199,7 @@ class Link:
         """Why the connection ended. One that lasts is no proof that its server's data did: REPLICAOF there and back
         again replaces them and keeps all connections, so the server is asked now and then who it is."""
         while not lost.done():
-            await asyncio.wait([lost], timeout=VERIFY_EVERY_S)
+            await asyncio.wait([lost], timeout=background.until_beat_s(VERIFY_EVERY_S))
             if not lost.done():
                 await self._verify(found)
         return lost.result()

@@ -57,7 +57,6 @@ class Multiplexer(asyncio.Protocol):
         """Take over a transport on which no reply is outstanding."""
         self._transport = transport
         transport.set_protocol(self)
-        self._watch()
 
     def send(self, packed: bytes) -> "asyncio.Future[Any]":
         """Queue one packed command. Raises StoreBusy or StoreUnavailable; in both cases nothing was sent."""
@@ -68,6 +67,8 @@ class Multiplexer(asyncio.Protocol):
             raise StoreBusy(limit=self._in_flight_max)
         if not waiting:
             self._progress_at = self._loop.time()
+            if self._watchdog is None:
+                self._watch_in(self._timeout_s / 4)
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(packed)
@@ -111,16 +112,19 @@ class Multiplexer(asyncio.Protocol):
         """Ends a connection whose oldest call has waited for timeout_s without any reply arriving.
 
         A stalled event loop looks the same from here, so a suspicion is confirmed after the loop has had a turn to
-        read what lies in the socket.
+        read what lies in the socket. It ends where no call waits, and the next call begins it again.
         """
-        if self._transport is None:
+        self._watchdog = None
+        if self._transport is None or not self._waiting:
             return
-        is_late = bool(self._waiting) and self._loop.time() - self._progress_at > self._timeout_s
+        is_late = self._loop.time() - self._progress_at > self._timeout_s
         if is_late and suspicious:
             self.close(f"Redis did not answer for {self._timeout_s:g} s")
             return
-        pause_s = 0.02 if is_late else self._timeout_s / 4
-        self._watchdog = self._loop.call_later(pause_s, lambda: self._watch(suspicious=is_late))
+        self._watch_in(0.02 if is_late else self._timeout_s / 4, suspicious=is_late)
+
+    def _watch_in(self, pause_s: float, *, suspicious: bool = False) -> None:
+        self._watchdog = self._loop.call_later(pause_s, lambda: self._watch(suspicious=suspicious))
 
     def close(self, because: str) -> None:
         """End the connection now; calls in flight fail as outcome unknown."""

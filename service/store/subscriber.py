@@ -155,7 +155,7 @@ class Subscriber:
     async def _until_lost(self, transport: asyncio.Transport, ear: _Ear, lost: "asyncio.Future[str]") -> str:
         loop = asyncio.get_running_loop()
         while True:
-            done, _ = await asyncio.wait([lost], timeout=PING_EVERY_S)
+            done, _ = await asyncio.wait([lost], timeout=background.until_beat_s(PING_EVERY_S))
             if done:
                 return lost.result()
             if loop.time() - ear.heard_at > SILENCE_S_MAX:

@@ -26,9 +26,15 @@ class Connection:
 
     async def post(self, path: str, body: dict[str, Any], timeout_s: float) -> Reply:
         """Raises NotSent, or OSError, EOFError or TimeoutError when it is not known what the node did."""
+        return await self._ask("POST", path, orjson.dumps(body), timeout_s)
+
+    async def get(self, path: str, timeout_s: float) -> Reply:
+        """Raises as `post` does."""
+        return await self._ask("GET", path, b"", timeout_s)
+
+    async def _ask(self, method: str, path: str, content: bytes, timeout_s: float) -> Reply:
         reader, writer = await self._connected()
-        content = orjson.dumps(body)
-        head = f"POST {path} HTTP/1.1\r\nHost: node\r\nContent-Length: {len(content)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: node\r\nContent-Length: {len(content)}\r\n\r\n"
         answered = False
         try:
             async with asyncio.timeout(timeout_s):

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -75,6 +76,16 @@ def test_a_node_that_lost_its_subscription_reads_from_redis_until_it_is_back(pai
         finally:
             client.execute_command("ACL", "SETUSER", "default", "+subscribe")
     wait_until(lambda: get(two, "gap")["source"] == "local", "the near cache to be on again")
+
+
+def test_many_ask_the_leader_through_one_node_at_once(pair: Pair) -> None:
+    _, one, two = pair
+    leader = wait_until(lambda: one.get("/raft/state").json["leader_url"], "a leader")
+    node = two if leader == one.url else one
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(node.get, ["/cluster", "/locks/waits"] * 24)]
+    assert {answer.status for answer in answers} == {200}
+    assert all(state["heard_ms"] is not None for one in answers[::2] for state in one.json["nodes"].values())
 
 
 def test_a_stopping_node_answers_those_who_wait_and_ends_with_zero(pair: Pair, tmp_path: Any) -> None:

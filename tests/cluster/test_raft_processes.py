@@ -121,7 +121,9 @@ def test_raft_is_in_the_metrics(lasting: list[NodeProcess]) -> None:
         assert f"simpul_raft_{name}" in page
 
 
-@pytest.mark.parametrize("path", ["/raft/request_vote", "/raft/append", "/raft/snapshot", "/raft/propose"])
+@pytest.mark.parametrize(
+    "path", ["/raft/request_vote", "/raft/append", "/raft/snapshot", "/raft/propose", "/raft/waits"]
+)
 @pytest.mark.parametrize("body", [b"", b"{}", b"\x91\x02", b"\xff" * 100, b"\x98" + b"\xc0" * 8])
 def test_bytes_that_are_no_message_get_a_4xx(lasting: list[NodeProcess], path: str, body: bytes) -> None:
     answer = call(lasting[0].url + path, "POST", body)

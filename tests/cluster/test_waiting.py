@@ -169,17 +169,17 @@ def test_a_grant_whose_message_was_lost_is_found(trio: Trio) -> None:
 def test_a_retry_through_another_node_keeps_the_place_and_gets_the_one_grant(trio: Trio) -> None:
     _, (one, two, three) = trio
     acquire(one, "retry", "a")
-    first = Waiter(two, "retry", "b", one, request_id="retry-1")
-    behind = Waiter(one, "retry", "c", one)
+    first = Waiter(two, "retry", "b", one, timeout=3, request_id="retry-1")
+    behind = Waiter(one, "retry", "c", one, timeout=14)
     again: list[Any] = []
-    ask = threading.Thread(target=lambda: again.append(acquire(three, "retry", "b", timeout=10, request_id="retry-1")))
+    ask = threading.Thread(target=lambda: again.append(acquire(three, "retry", "b", timeout=3, request_id="retry-1")))
     ask.start()
     wait_until(lambda: b"simpul_lock_waiters 1.0" in three.get("/metrics").body, "the retry to wait")
     assert line(one, "retry") == ["b", "c"]
     release(one, "retry", "a")
     ask.join()
     assert again[0]["granted"]
-    assert acquire(one, "retry", "b", timeout=10, request_id="retry-1")["token"] == again[0]["token"]
+    assert acquire(one, "retry", "b", timeout=3, request_id="retry-1")["token"] == again[0]["token"]
     assert first.result()["token"] == again[0]["token"], "the earlier one at its deadline"
     release(one, "retry", "b")
     assert behind.result()["granted"]

@@ -34,6 +34,10 @@ def use_every_operation(node: NodeProcess, tag: str) -> None:
         found = ok(node.post("/cache/get", {"key": name, "consistency": "strong"}))
         assert (found["value"], found["version"]) == (tag, version)
         assert ok(node.post("/cache/invalidate", {"key": name}))["invalidated"] == 1
+    several = {"resources": [f"{tag}-{name}" for name in NAMES[:6]], "owner": "o"}
+    tokens = ok(node.post("/lock/acquire", {**several, "timeout": 0}))["tokens"]
+    assert ok(node.post("/lock/renew", {**several, "tokens": tokens}))["tokens"] == tokens
+    assert ok(node.post("/lock/release", {**several, "tokens": tokens}))["released"]
 
 
 def run_by_hand(redis_url: str, *words: str) -> str:

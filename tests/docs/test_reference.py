@@ -31,10 +31,15 @@ OTHER_WORDS = {
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
+    *("turn_to", "wait_all"),
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
     *("parse_marks", "entry_version", "read_head"),
+    # fields of a refusal that its sentence does not speak of
+    "held_mode",
+    # what an event tells beside its fields
+    "because_of",
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
     # fields of the Raft core's own configuration
@@ -48,6 +53,10 @@ OTHER_WORDS = {
 def test_the_table_of_an_operation_is_its_request_type(operation: Operation) -> None:
     section = API.section(f"POST {operation.path}")
     _assert_fields(table(section.partition("Errors of its own")[0]), operation.request)
+    if operation.variant:
+        other = section.partition("**Several locks")[2]
+        assert other, "the other form is described"
+        _assert_fields(table(other), operation.variant.request)
     own = {code for code, _ in ERROR_LINK.findall(section.partition("Errors of its own:")[2].partition("\n")[0])}
     assert own == {error.code for error in operation.errors}
 
@@ -68,6 +77,7 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
         assert row["default"] == _default(name, schema), name
 
 
+_WORDS = {"boolean": "false, true", "object": "one of each resource"}
 _PAYLOADS = {
     "data": limits.PAYLOAD_BYTES_MAX,
     "value": limits.PAYLOAD_BYTES_MAX,
@@ -78,8 +88,8 @@ _PAYLOADS = {
 def _range(name: str, about: dict[str, Any]) -> str:
     if "type" not in about and "enum" not in about:
         return f"up to {_PAYLOADS[name]} bytes"
-    if about.get("type") == "boolean":
-        return "false, true"
+    if about.get("type") in _WORDS:
+        return _WORDS[about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
     if about["type"] == "array":
@@ -180,6 +190,7 @@ def _known_words() -> Iterator[str]:
     yield from BY_CODE
     yield from CLUSTER_SETTINGS
     kinds = [kind for operation in OPERATIONS for kind in (operation.request, *operation.replies)]
+    kinds += [operation.variant.request for operation in OPERATIONS if operation.variant]
     kinds += [one.reply for one in GET_PAGES if not isinstance(one.reply, str)]
     yield from (parameter.name for one in GET_PAGES for parameter in one.parameters)
     _, components = msgspec.json.schema_components(kinds)

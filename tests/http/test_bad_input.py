@@ -312,6 +312,81 @@ def test_what_the_cache_cannot_do_is_refused_and_named(
     assert refused(quiet, path, body)["field"].replace("[...]", "[0]") == field
 
 
+SEVERAL: dict[str, dict[str, Any]] = {
+    "/lock/acquire": {"resources": ["{b}1", "{b}2"], "owner": "o", "timeout": 0},
+    "/lock/release": {"resources": ["{b}1", "{b}2"], "owner": "o"},
+    "/lock/renew": {"resources": ["{b}1", "{b}2"], "owner": "o", "tokens": {"{b}1": 1, "{b}2": 2}},
+}
+each_several = pytest.mark.parametrize("path", SEVERAL)
+
+
+@each_several
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (None, "resources"),
+        ("a", "resources"),
+        ({}, "resources"),
+        ([], "resources"),
+        (["a"], "resources"),
+        ([f"{{b}}{number}" for number in range(limits.LOCK_RESOURCES_MAX + 1)], "resources"),
+        ([f"n{number}" for number in range(limits.LOCK_RESOURCES_MAX)], "resources"),
+        (["a", "b", "a"], "resources[2]"),
+        (["a", 1], "resources[1]"),
+        (["a", ""], "resources[1]"),
+        (["a", "b\n"], "resources[1]"),
+        (["a", "ö" * 257], "resources[1]"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_bad_lists_of_locks_are_refused_and_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, value: Any, field: str
+) -> None:
+    document = refused(quiet, path, {**SEVERAL[path], "resources": value})
+    assert (document["code"], document["field"]) == ("field_invalid", field)
+
+
+@each_several
+def test_one_lock_and_several_are_not_asked_for_together(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
+    document = refused(quiet, path, {**SEVERAL[path], "resource": "r"})
+    assert (document["status"], document["code"], document["field"]) == (422, "field_invalid", "resources")
+
+
+@each_several
+def test_the_fields_of_several_are_checked_like_those_of_one(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
+    body = SEVERAL[path]
+    unknown = refused(quiet, path, {**body, "colour": "red"})
+    assert (unknown["code"], unknown["field"]) == ("field_unknown", "colour")
+    assert refused(quiet, path, {**body, "token": 1})["field"] == "token", "that of one lock"
+    assert refused(quiet, path, {name: value for name, value in body.items() if name != "owner"})["field"] == "owner"
+    assert refused(quiet, path, {**body, "owner": "a\nb"})["field"] == "owner"
+    assert refused(quiet, path, {**body, "request_id": "a\nb"})["field"] == "request_id"
+    assert refused(quiet, path, {**body, "request_id": "a"}, Idempotency_Key="b")["field"] == "request_id"
+
+
+@pytest.mark.parametrize("field", ["ttl_ms", "timeout", "mode"])
+@pytest.mark.parametrize("value", [-1, 10**9, "x", [], {}])
+def test_numbers_of_several_are_bounded_like_those_of_one(
+    quiet: tuple[NodeProcess, RedisServer], field: str, value: Any
+) -> None:
+    document = refused(quiet, "/lock/acquire", {**SEVERAL["/lock/acquire"], field: value})
+    assert (document["code"], document["field"]) == ("field_invalid", field)
+
+
+@pytest.mark.parametrize("path", ["/lock/release", "/lock/renew"])
+@pytest.mark.parametrize(
+    "tokens",
+    [[], 1, {"{b}1": 1}, {"{b}1": 1, "{b}2": 2, "c": 3}, {"{b}1": 1, "{b}2": 0}, {"{b}1": 1, "{b}2": 2**53}],
+    ids=repr,
+)
+def test_tokens_that_are_not_one_for_each_lock_are_refused(
+    quiet: tuple[NodeProcess, RedisServer], path: str, tokens: Any
+) -> None:
+    document = refused(quiet, path, {**SEVERAL[path], "tokens": tokens})
+    assert document["code"] == "field_invalid"
+    assert document["field"].startswith("tokens")
+
+
 def test_the_idempotency_key_header_is_checked_like_a_request_id(quiet: tuple[NodeProcess, RedisServer]) -> None:
     body = GOOD["/cache/put"]
     assert refused(quiet, "/cache/put", {**body, "request_id": "a"}, Idempotency_Key="b")["field"] == "request_id"

@@ -119,6 +119,19 @@ class Delivered(NamedTuple):
     data: bytes
 
 
+class Seen(NamedTuple):
+    """What lock.blockers shows."""
+
+    cursor: bytes
+    after: bytes
+    now_ms: int
+    limit: int
+    holders: list[tuple[Any, ...]]
+    """Owner, token, expires_in_ms, mode, permits."""
+    waiters: list[tuple[Any, ...]]
+    """Waiter, place, owner, mode, permits."""
+
+
 class Event(NamedTuple):
     """An entry of the stream of lock events; `more` is what the event has beside the common fields."""
 
@@ -216,7 +229,8 @@ class Runner:
         script = self.scripts[script_name]
         known = self.keys_of(name, request_id)
         keys = [known[key.name] for key in script.keys]
-        keys += [self.keys_of(more, request_id)[script.keys[-1].name] for more in more_keys]
+        repeated = [key.name for key in script.keys if key.repeats]
+        keys += [self.keys_of(more, request_id)[key] for more in more_keys for key in repeated]
         given = {
             "fence": self.fence,
             "fingerprint": (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint,
@@ -354,6 +368,30 @@ class Runner:
     def attend(self, session: str = SESSION, cursor: str = "0", session_ms: int = SESSION_MS) -> Reply:
         return self.call("lock.attend", "", session=session, session_ms=session_ms, cursor=cursor)
 
+    def blockers(self, resource: str = "res", cursor: str = "0", after: str = "0") -> Seen:
+        reply = self.call("lock.blockers", resource, cursor=cursor, after=after)
+        assert reply.code == "ok", reply
+        cursor_after, place_after, seen_at, limit, count, *rest = reply.fields
+        holders, waiters = _fives(rest[: 5 * count]), _fives(rest[5 * count :])
+        return Seen(cursor_after, place_after, seen_at, limit, holders, waiters)
+
+    def place(self, owner: str, resource: str = "res") -> int:
+        """Where this owner stands in line."""
+        return next(int(place) for _, place, who, *_ in self.blockers(resource).waiters if who == owner.encode())
+
+    def cancel(
+        self, owner: str, blocker: str, token: int | str = "", *, resource: str = "res", **args: Any
+    ) -> tuple[int, int]:
+        """End a wait as the leader would that has just seen it; without a token the blocker waits, too. How long it
+        waited in ms, -1 if nothing was done; and more."""
+        given = {"waiter": waiter_of(owner), "why": "because", **args}
+        place = given.pop("place", None) or self.place(owner, resource)
+        who = blocker if token else waiter_of(blocker)
+        reply = self.call("lock.cancel", resource, place=place, blocker=who, token=token, **given)
+        assert reply.code == "ok", reply
+        waited_ms, more = reply.fields
+        return waited_ms, more
+
     def force_release(self, *holds: tuple[str, int], resource: str = "res", reason: str = "stuck") -> Reply:
         items = [{"owner": owner, "token": token} for owner, token in holds]
         return self.call("lock.force_release", resource, reason=reason, items=items)
@@ -377,6 +415,43 @@ class Runner:
         reply = self.call("lock.note_end", resource, owner=owner, token=token, mode=mode, after=after)
         assert reply.code == "ok", reply
         return int(reply.fields[0])
+
+    # -- several locks: `names` in their order, "ab" for the locks a and b
+
+    def acquire_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> Reply:
+        return self._several("lock.acquire_all", names, owner=owner, mode=mode, **self._request(owner, args))
+
+    def granted_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> list[int]:
+        """The tokens of locks that are there to be had."""
+        reply = self.acquire_all(owner, names, mode, **args)
+        assert reply.code == "ok", reply
+        return [int(token) for token in reply.fields[1:]]
+
+    def wait_all(self, owner: str, names: Iterable[str], mode: str = "exclusive", **args: Any) -> Reply:
+        """Stand in all lines; the waiter's id is made of the owner's name."""
+        given = {"waiter": waiter_of(owner), "session": SESSION, "session_ms": SESSION_MS, "wait_ms": 60_000, **args}
+        return self._several("lock.wait_all", names, owner=owner, mode=mode, **self._request(owner, given))
+
+    def withdraw_all(self, owner: str, names: Iterable[str], **args: Any) -> Reply:
+        given = {"waiter": waiter_of(owner), "session": SESSION, **args}
+        return self._several("lock.withdraw_all", names, owner=owner, **self._request(owner, given))
+
+    def release_all(self, owner: str, names: Iterable[str], *tokens: int, **args: Any) -> Reply:
+        items = [{"token": token} for token in tokens or [""] * len(list(names))]
+        return self._several("lock.release_all", names, owner=owner, items=items, **args)
+
+    def renew_all(self, owner: str, names: Iterable[str], *tokens: int, ttl_ms: int | str = "", **args: Any) -> Reply:
+        items = [{"token": token} for token in tokens]
+        return self._several("lock.renew_all", names, owner=owner, ttl_ms=ttl_ms, items=items, **args)
+
+    def _several(self, script_name: str, names: Iterable[str], **args: Any) -> Reply:
+        first, *more = names
+        return self.call(script_name, first, more_keys=more, **args)
+
+    @staticmethod
+    def _request(owner: str, args: dict[str, Any]) -> dict[str, Any]:
+        """A request always has an id and a caller here: that of its owner, unless it says another."""
+        return {"request_id": f"id-{owner}", "caller": "ca11e4", "ttl_ms": 30_000, **args}
 
     def line(self, resource: str = "res") -> list[str]:
         """The owners that wait, in order, as lock.inspect tells them."""
@@ -549,6 +624,10 @@ class Runner:
 
     def key(self, kind: str, name: str = "") -> bytes:
         return self.keys_of(name, name)[kind]
+
+
+def _fives(values: list[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(values[at : at + 5]) for at in range(0, len(values), 5)]
 
 
 def delivery_named(receipt: str) -> dict[str, Any]:

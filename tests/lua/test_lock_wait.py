@@ -117,7 +117,8 @@ def test_who_was_too_late_to_confirm_begins_at_the_end(run: Runner) -> None:
 def test_the_10001st_waiter_is_refused_and_one_that_waits_is_not(run: Runner) -> None:
     run.granted("a")
     run.waiting("first")
-    line = {f"{number:06x}": number + 2 for number in range(9_999)}
+    place = run.place("first")
+    line = {f"{number:06x}": place + number + 1 for number in range(9_999)}
     run.redis.zadd(run.key("waiters", "res"), line)
     before = run.snapshot()
     assert run.wait("late") == ("lock_waiters_full", [])

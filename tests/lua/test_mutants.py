@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.lua import (
+    mutants_deadlock,
     mutants_fence,
     mutants_lock,
     mutants_modes,
     mutants_quarantine,
     mutants_queue,
     mutants_rest,
+    mutants_several,
     mutants_waiting,
 )
 from tests.lua.mutant import Mutant, mutated
@@ -24,12 +26,14 @@ from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
 MUTANTS = (
+    *mutants_deadlock.MUTANTS,
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
     *mutants_modes.MUTANTS,
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
+    *mutants_several.MUTANTS,
     *mutants_waiting.MUTANTS,
 )
 

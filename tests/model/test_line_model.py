@@ -53,6 +53,8 @@ class LineMachine(World):
         self.lines: dict[str, list[Waiter]] = {"one": [], "two": []}
         self.sessions: dict[str, int] = {}
         self.granted: dict[tuple[str, str], Grant] = {}
+        self.ended: dict[tuple[str, str], str] = {}
+        """Sessions by wait that was ended, until they take note of it."""
         self.last_token = 0
 
     # -- the model
@@ -119,6 +121,7 @@ class LineMachine(World):
             grant.session = session
             return
         self.granted.pop((resource, owner), None)
+        self.ended.pop((resource, owner), None)
         self.sessions[session] = self.now + SESSION_MOMENTS
         place = next((one for one in self.lines[resource] if one.owner == owner), None)
         if place:
@@ -182,6 +185,11 @@ class LineMachine(World):
     def withdraw(self, resource: str, owner: str, session: str) -> None:
         reply = self.run.withdraw(owner, resource=resource, session=session, waiter=waiter_of(resource + owner))
         line, grant = self.lines[resource], self.granted.get((resource, owner))
+        if self.ended.get((resource, owner)) == session:
+            assert reply.fields == [0, 0]
+            del self.ended[resource, owner]
+            self.hand_on(resource)
+            return
         place = next((one for one in line if one.owner == owner), None)
         if place and place.session == session:
             assert reply.fields == [line.index(place) + 1, 0]
@@ -195,6 +203,31 @@ class LineMachine(World):
             if hold and hold.token == grant.token:
                 self.holds[resource].remove(hold)
         self.hand_on(resource)
+
+    @rule(resource=RESOURCES, owner=OWNERS, blocker=OWNERS, is_stale=st.booleans())
+    def cancel(self, resource: str, owner: str, blocker: str, is_stale: bool) -> None:
+        """As of a deadlock: by a blocker that holds the lock, or stands ahead of it in the line, or does neither."""
+        line = self.lines[resource]
+        owners = [one.owner for one in line]
+        hold = self.find(resource, blocker)
+        if owner not in owners:
+            return
+        at = owners.index(owner)
+        place = self.run.redis.zscore(self.run.key("waiters", resource), waiter_of(resource + owner))
+        waited_ms, more = self.run.cancel(
+            owner,
+            blocker if hold else resource + blocker,
+            hold.token if hold else "",
+            resource=resource,
+            waiter=waiter_of(resource + owner),
+            place=int(place) - is_stale,
+        )
+        ahead = [one.owner for one in line[:at] if self.is_alive(one.session)]
+        is_true = bool(hold or blocker in ahead) and self.is_alive(line[at].session) and not is_stale
+        assert (waited_ms >= 0, more) == (is_true, 0)
+        if is_true:
+            self.ended[resource, owner] = line.pop(at).session
+            self.hand_on(resource)
 
     @rule(resource=RESOURCES)
     def look(self, resource: str) -> None:
@@ -212,12 +245,14 @@ class LineMachine(World):
         assert (code, cursor) == ("ok", b"0")
         assert is_new == (not self.is_alive(session))
         self.sessions[session] = self.now + SESSION_MOMENTS
-        own = {waiter: int(token) for waiter, token in zip(named[::2], named[1::2], strict=True) if waiter}
-        assert own == {
-            waiter_of(resource + owner).encode(): grant.token
+        own = {waiter: about for waiter, about in zip(named[::2], named[1::2], strict=True) if waiter}
+        granted = {
+            waiter_of(resource + owner).encode(): b"%d" % grant.token
             for (resource, owner), grant in self.granted.items()
             if grant.session == session
         }
+        ended = {waiter_of(resource + owner).encode() for (resource, owner), of in self.ended.items() if of == session}
+        assert own == {**granted, **dict.fromkeys(ended, b"1 because")}
 
     @rule(moments=st.integers(1, 2), linger=st.booleans())
     def pass_time(self, moments: int, linger: bool) -> None:
@@ -226,6 +261,7 @@ class LineMachine(World):
             self.holds[resource] = [hold for hold in holds if hold.ends > self.now]
         # Grants are forgotten after a minute, which is less than a moment; lingering or not.
         self.granted.clear()
+        self.ended.clear()
         self.run.redis.delete(self.run.key("granted"))
 
     @rule()

@@ -10,6 +10,7 @@ from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_queue_model import QueueMachine
+from tests.model.test_several_model import SeveralMachine
 from tests.model.world import World, explore
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
@@ -42,6 +43,22 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "dead waiters served",
         "grant withdrawn by another session",
         "end of a session not told",
+        "place not compared",
+        "forerunner anywhere in line",
+        "ended wait keeps its place",
+        "end told without a reason",
+    ),
+    SeveralMachine: (
+        "several granted in part",
+        "several handed one of their locks",
+        "place of several kept in one line when lost in another",
+        "unused turn of several kept",
+        "turn of several not told again when the word was lost",
+        "several barge",
+        "several granted past readers",
+        "ended grant of several repeated",
+        "several renewed in part",
+        "places of several given up by another session",
     ),
     QueueMachine: (
         "duplicate queued",

@@ -48,6 +48,37 @@ def test_a_deposed_leader_serves_no_read(raft: RaftClass) -> None:
     assert world.hosts["n1"].reads_lost == [b"r"]
 
 
+def test_a_read_that_is_not_urgent_causes_no_message_and_is_confirmed_by_the_next_heartbeats(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.run(HEARTBEAT)
+    core = world.core("n1")
+    core.read_index(b"r", is_urgent=False)
+    core.read_index(b"s", is_urgent=False)
+    assert not core.has_ready()
+    world.run(HEARTBEAT)
+    assert _reads(world, "n1") == [(b"r", core.log.commit), (b"s", core.log.commit)]
+
+
+def test_an_urgent_read_takes_along_those_that_are_not(raft: RaftClass) -> None:
+    world = World(3, raft)
+    world.elect("n1")
+    world.core("n1").read_index(b"can wait", is_urgent=False)
+    world.core("n1").read_index(b"cannot")
+    world.core("n1").read_index(b"can wait, too", is_urgent=False)
+    world.work("n1")
+    world.deliver()
+    assert [context for context, _ in _reads(world, "n1")] == [b"can wait", b"cannot", b"can wait, too"]
+
+
+def test_a_leader_without_followers_confirms_a_read_with_the_heartbeat_that_nobody_gets(raft: RaftClass) -> None:
+    world = World(1, raft)
+    world.elect("n1")
+    world.core("n1").read_index(b"r", is_urgent=False)
+    world.tick("n1", HEARTBEAT)
+    assert _reads(world, "n1") == [(b"r", world.core("n1").log.commit)]
+
+
 def test_a_read_is_not_confirmed_by_a_round_that_began_before_it(raft: RaftClass) -> None:
     world = World(3, raft)
     world.elect("n1")
@@ -57,6 +88,7 @@ def test_a_read_is_not_confirmed_by_a_round_that_began_before_it(raft: RaftClass
     beats = [message for message in world.queue if isinstance(message, Heartbeat)]
     world.queue.clear()
     core.read_index(b"second")
+    core.read_index(b"third", is_urgent=False)
     core.step(HeartbeatReply("n2", "n1", core.term, beats[0].read_round))
     world.work("n1")
     assert [context for context, _ in _reads(world, "n1")] == [b"first"]

@@ -47,6 +47,28 @@ def test_a_pre_candidate_that_a_majority_refuses_gives_up_at_once(raft: RaftClas
     assert core.soft_state().role is Role.FOLLOWER
 
 
+def test_whoever_counts_a_members_ticks_may_sleep_through_all_but_the_last_of_its_quiet_ones(raft: RaftClass) -> None:
+    following, asking, leading = World(3, raft), World(3, raft), World(3, raft)
+    following.elect("n2")
+    following.run(HEARTBEAT)
+    asking.campaign("n1")
+    asking.tick("n1")
+    leading.elect("n1")
+    leading.run(1)
+    for world, role in ((following, Role.FOLLOWER), (asking, Role.PRE_CANDIDATE), (leading, Role.LEADER)):
+        core = world.core("n1")
+        for _ in range(3):
+            assert core.role is role
+            for _ in range(core.quiet_ticks() - 1):
+                core.tick()
+                assert not core.has_ready(), role
+            core.tick()
+            assert core.has_ready(), role
+            core.ready()
+            if role is Role.FOLLOWER:
+                break
+
+
 def test_a_lost_vote_request_costs_a_heartbeat_not_an_election_timeout(raft: RaftClass) -> None:
     world = World(3, raft)
     world.core("n1").start_election()

@@ -15,7 +15,7 @@ from service.raft.config import Config
 from service.raft.core import Raft
 from service.raft.errors import NotLeader
 from service.raft.events import StartedPreVote
-from service.raft.messages import HardState, Message, Snapshot
+from service.raft.messages import HardState, Heartbeat, Message, Snapshot
 from service.raft.ready import Role
 from service.raft.runner import Runner, Timing
 from service.raft.state import Stored
@@ -286,6 +286,64 @@ def test_a_read_shows_what_was_committed_before_it() -> None:
         await three.ones[leader].runner.propose(b"x")
         await follower.runner.confirm_read()
         assert follower.tape.played == [b"x"]
+        three.stop()
+
+    on_a_loop(scenario())
+
+
+def test_time_is_counted_whole_although_no_timer_wakes_a_follower_that_hears_its_leader() -> None:
+    async def scenario() -> None:
+        three = Three()
+        three.start()
+        leader = await three.leader()
+        await three.ones[leader].runner.propose(b"x")
+        runner = next(one.runner for name, one in three.ones.items() if name != leader)
+        await until(lambda: runner.soft_state.leader == leader, "the follower to know")
+        woken: list[float] = []
+        on_timer = runner._on_timer
+        runner._on_timer = lambda: (woken.append(0), on_timer())[1]  # type: ignore[method-assign, func-returns-value]
+        loop = asyncio.get_running_loop()
+        ticks, began, stalls = runner.core.ticks, loop.time(), runner.stalls
+        await until(lambda: runner.core.ticks - ticks >= 200, "200 ticks")
+        took_ticks = (loop.time() - began) / TICK_S
+        # A stall of this machine is not counted whole, which is another test's claim.
+        assert runner.stalls > stalls or 190 <= runner.core.ticks - ticks <= took_ticks + 10
+        assert len(woken) < 100, "half as often as it ticks, on the busiest machine"
+        three.stop()
+
+    on_a_loop(scenario())
+
+
+@pytest.mark.parametrize(("passed_ticks", "counted"), [(4, 4), (9, 0)], ids=["asleep", "stalled"])
+def test_a_message_finds_the_time_counted_before_it_unless_that_was_a_stall(passed_ticks: int, counted: int) -> None:
+    async def scenario() -> None:
+        one = One("a", ("a", "b", "c"), lambda _: None)
+        one.runner.start()
+        await until(lambda: one.runner.core.ticks, "the first tick")
+        assert one.runner._timer
+        one.runner._timer.cancel()
+        before = one.runner.core.ticks
+        passed = iter([passed_ticks])
+        one.runner._ticks_due = lambda: next(passed, 0)  # type: ignore[method-assign]
+        one.runner.step(Heartbeat("b", "a", 1, 0, 0))
+        await until(lambda: one.runner.soft_state.leader == "b", "it to follow")
+        assert one.runner.core.ticks - before == counted
+        assert one.runner.core.election_elapsed == 0, "what passed before the leader spoke is no silence of it"
+        one.runner.stop()
+
+    on_a_loop(scenario())
+
+
+def test_a_read_that_is_not_urgent_is_confirmed_without_a_round_of_its_own() -> None:
+    async def scenario() -> None:
+        three = Three()
+        three.start()
+        leader = three.ones[await three.leader()]
+        await leader.runner.propose(b"x")
+        round_before = leader.runner.core.read_round
+        confirmed = [leader.runner.confirm_read(is_urgent=False) for _ in range(20)]
+        await asyncio.gather(*confirmed)
+        assert leader.runner.core.read_round == round_before + 1
         three.stop()
 
     on_a_loop(scenario())

@@ -78,7 +78,7 @@ class End:
 
     async def _answer(self, path: str, body: bytes) -> tuple[int, bytes]:
         try:
-            return 200, await self.transport.receive(path, body)
+            return 200, await self.transport.receive(body)
         except SimpulError as refusal:
             return 409, str(refusal).encode()
 

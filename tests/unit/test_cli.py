@@ -49,7 +49,14 @@ WORDS = {
     "lock.confirm": "resource=r1 owner=alice token=68719476737 waiter=a1",
     "lock.withdraw": "resource=r1 owner=alice waiter=a1 session=b2",
     "lock.hand_over": "resource=r1",
+    "lock.blockers": "resource=r1",
+    "lock.cancel": "resource=r1 waiter=a1 place=1700000000000000 blocker=bob token=68719476737 why=because",
     "lock.attend": "partition=3 session=b2",
+    "lock.acquire_all": "resource=r1 owner=alice",
+    "lock.wait_all": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.withdraw_all": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.release_all": "resource=r1 owner=alice",
+    "lock.renew_all": "resource=r1 owner=alice token=68719476737",
     "lock.reattach": "resource=r1 owner=alice token=68719476737",
     "lock.record": "partition=3 record_ms=60000",
     "lock.events": "partition=3 most=10",
@@ -114,6 +121,14 @@ def test_the_keys_are_those_of_the_cluster_and_its_partition() -> None:
 def test_absent_arguments_have_the_defaults_of_the_api() -> None:
     words = line("lock.acquire", "resource=r1", "owner=alice")
     assert words[15:] == [f"1.{shipped().version}", "", "600000", "alice", "exclusive", "30000", ""]
+
+
+def test_several_locks_have_their_keys_one_lock_after_the_other_and_a_token_each() -> None:
+    words = line("lock.release_all", "resource={c}a", "resource={c}b", "owner=alice")
+    partition = Keys("simpul").partition_of(b"{c}a")
+    assert int(words[5]) == 7 + 2 * 5
+    assert [words[13], words[18]] == [(partition.lock + name).decode() for name in (b"{c}a", b"{c}b")]
+    assert words[-2:] == ["", ""]
 
 
 def test_a_batch_repeats_its_group_of_arguments() -> None:
@@ -221,7 +236,15 @@ def test_scripts_of_this_installation_are_listed_where_no_node_answers() -> None
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "adopt c1 --quarantine-ms 0", "scripts stage", "scripts activate v", "scripts rollback", "scripts diff"],
+    [
+        "status",
+        "waits",
+        "adopt c1 --quarantine-ms 0",
+        "scripts stage",
+        "scripts activate v",
+        "scripts rollback",
+        "scripts diff",
+    ],
 )
 def test_a_command_for_nodes_says_which_one_does_not_answer_and_what_to_check(words: str) -> None:
     result = simpul(*words.split(), "--url", "http://127.0.0.1:1/")

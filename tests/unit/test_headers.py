@@ -19,7 +19,7 @@ OF_THE_LEADER = {name for name in SCRIPTS if name.startswith("fence.")}
 """Called from service/decisions only, by the leader's own version of them and not by the active script set's."""
 OF_THE_CACHE = {"cache.fill", "cache.untag"}
 """A lease whose answer was lost ends by itself, and what was removed is not there any more."""
-OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend"}
+OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend", "lock.cancel"}
 """What nodes do about lines: known by waiter and session, and done again it changes nothing."""
 OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
 """What nodes bring about and record: known by the token of the hold, and done again it changes nothing."""

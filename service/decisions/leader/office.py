@@ -33,6 +33,10 @@ PASS_S = 2.0
 BLIND_S = 2.0
 """How long a leader does without Redis, while another node has it, before it gives leadership away."""
 HAND_OVER_S = 0.5
+CONFIRM_S = 1.0
+"""How long an answer waits for a majority to prove that this node leads."""
+PATIENCE_S = CONFIRM_S / 2
+"""An interval of heartbeats longer than this is not waited for."""
 _WORTHWHILE_S = 0.01
 """A quarantine is not shortened by less."""
 _AGAIN_S = 0.05
@@ -92,8 +96,10 @@ class Office:
             await self._pass_from_now()
         elif brings_news:
             self._due.set()
-        # Only now is it certain that this node still led after the report came: a deposed leader extends nothing.
-        await self._decisions.confirm_read(1.0)
+        # Only now is it certain that this node still led after the report came: a deposed leader extends nothing. A
+        # report that says nothing new can wait for the next heartbeats to prove it: they go out anyhow.
+        is_urgent = report.is_troubled or brings_news or self._runner.heartbeat_s > PATIENCE_S
+        await self._decisions.confirm_read(CONFIRM_S, is_urgent=is_urgent)
         self._must_lead()
         state = self._machine.state
         delegation_ms = state.setting("delegation_ms") if report.generation == state.generation else 0
@@ -143,7 +149,7 @@ class Office:
             self._passes += 1
             self._passed.set()
             self._passed = asyncio.Event()
-            await self._wait(_AGAIN_S if has_failed else PASS_EVERY_S)
+            await self._wait(_AGAIN_S if has_failed else background.until_beat_s(PASS_EVERY_S))
         self._passed.set()
         self._passed = asyncio.Event()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 
 from service.raft.connection import Connection, Unreachable
@@ -14,7 +16,7 @@ Answering = Callable[[bytes], Awaitable[bytes]]
 
 
 class LeaderLine:
-    """One request at a time on each path: two that want the leader at once would share a connection."""
+    """One request at a time on each path; others that want the leader meanwhile wait for their turn."""
 
     def __init__(self, me: NodeId, runner: Runner, secret: str, answers: Mapping[str, Answering]) -> None:
         """`answers` are this node's own, by path: what it says when it leads."""
@@ -23,6 +25,7 @@ class LeaderLine:
         self._secret = secret
         self._answers = answers
         self._connections: dict[tuple[NodeId, str], Connection] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def ask(self, path: str, body: bytes, deadline_s: float) -> bytes:
         """The leader's answer. Raises Unreachable: there is none, or it may or may not have heard."""
@@ -34,7 +37,8 @@ class LeaderLine:
         connection = self._connections.get((leader, path))
         if connection is None:
             connection = self._connections[leader, path] = Connection(leader, self._secret, ANSWER_BYTES_MAX)
-        answer = await connection.post(path, body, deadline_s)
+        async with self._turns[path]:
+            answer = await connection.post(path, body, deadline_s)
         if answer.status != 200:
             raise Unreachable(f"{leader} answered with status {answer.status}")
         return answer.body

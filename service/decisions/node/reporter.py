@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 
 import msgspec
 
@@ -105,14 +104,14 @@ class Reporter:
         while True:
             await self._one_round()
             interval_s = self._machine.setting("delegation_ms") / 1000 / REPORTS_PER_DELEGATION
-            await _first_of((self._due.wait(), self._runner.changed()), interval_s)
+            await background.first_of((self._due.wait(), self._runner.changed()), background.until_beat_s(interval_s))
 
     async def _one_round(self) -> None:
         self._due.clear()
         waiting, self._next = self._next, None
         is_troubled, self._is_troubled = self._is_troubled, False
         if self._runner.soft_state.leader is None:
-            await _first_of((self._runner.changed(),), LEADERLESS_S)
+            await background.first_of((self._runner.changed(),), LEADERLESS_S)
         answer = await self._report(is_troubled=is_troubled)
         self._delegation.lower_if_due()
         if waiting is not None and not waiting.done():
@@ -144,11 +143,3 @@ class Reporter:
             redis={link.address: str(link.incarnation or "") for link in self._primaries.links},
             run_ids=tuple(link.incarnation.run_id for link in self._primaries.links if link.incarnation is not None),
         )
-
-
-async def _first_of(events: tuple[Awaitable[object], ...], within_s: float) -> None:
-    """Until one of them happens, or `within_s` seconds."""
-    tasks = [asyncio.ensure_future(event) for event in events]
-    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()

@@ -27,9 +27,9 @@ class ReadsUnconfirmed(Raft):
 class ReadsOnEarlierRound(Raft):
     """A read is confirmed by heartbeats that were answered before it arrived."""
 
-    def accept_read(self, context: bytes, asker: NodeId) -> None:
+    def accept_read(self, context: bytes, asker: NodeId, *, is_urgent: bool = True) -> None:
         self.read_round -= 1
-        super().accept_read(context, asker)
+        super().accept_read(context, asker, is_urgent=is_urgent)
         self.read_round += 1
 
 

@@ -101,7 +101,7 @@ class Workload:
         context = b"r%d" % self._reads
         self._floors[context] = self._cluster.checker.max_committed
         try:
-            member.core.read_index(context)
+            member.core.read_index(context, is_urgent=self._reads % 4 != 0)
         except Refused:
             return
         self._cluster.trace.add(member.id, f"reads {context.decode()}")

@@ -1,0 +1,1 @@
+"""Deadlocks: the rules against an oracle, and real clusters against what their clients saw."""
