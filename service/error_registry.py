@@ -563,6 +563,24 @@ class VersionMismatch(SimpulError):
         super().__init__(key=key, version=version, if_version=if_version, **shown)
 
 
+class FillSuperseded(SimpulError):
+    """Somebody else fills the key, or it was written since."""
+
+    code = "fill_superseded"
+    status = 412
+    title = "Somebody else fills the key, or it was written since"
+    detail_template = (
+        'The lease with which {key} was to be filled is not its latest any more: it is over, or the key was written or removed since it was granted.'
+    )
+    action = (
+        'Nothing was stored: what was computed may be out of date. Read the key again.'
+    )
+    retry = "no"
+
+    def __init__(self, *, key: Any, **shown: Any) -> None:
+        super().__init__(key=key, **shown)
+
+
 class StoreUnavailable(SimpulError):
     """Redis cannot be reached."""
 
@@ -1135,6 +1153,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     ReceiptExpired.code: ReceiptExpired,
     ReceiptSuperseded.code: ReceiptSuperseded,
     VersionMismatch.code: VersionMismatch,
+    FillSuperseded.code: FillSuperseded,
     StoreUnavailable.code: StoreUnavailable,
     StoreBusy.code: StoreBusy,
     StoreLoading.code: StoreLoading,

@@ -62,6 +62,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "delayed": lambda place: place.partition.delayed + place.name,
     "inflight": lambda place: place.partition.inflight + place.name,
     "entry": lambda place: place.partition.cache + place.name,
+    "tag": lambda place: place.partition.tag + place.name,
 }
 """Every key name a script header may use; a test fails for a script with another one."""
 

@@ -35,6 +35,7 @@ class Partition:
         "readers",
         "ready",
         "sessions",
+        "tag",
         "tokens",
         "versions",
         "waiter_info",
@@ -64,6 +65,7 @@ class Partition:
         self.delayed = prefix + b"delayed:"
         self.inflight = prefix + b"inflight:"
         self.cache = prefix + b"cache:"
+        self.tag = prefix + b"tag:"
 
 
 class Keys:

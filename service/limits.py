@@ -74,3 +74,13 @@ ACK_BATCH_MAX = 1_000
 CACHE_TTL_MS_MAX = 365 * 24 * 60 * 60 * 1000
 INVALIDATE_BATCH_MAX = 1_000
 """Keys in one invalidate request."""
+MGET_MAX = 100
+"""Keys in one mget request: each may be a value of PAYLOAD_BYTES_MAX."""
+MPUT_MAX = 1_000
+TAGS_MAX = 16
+"""Tags of one value."""
+FILL_MS_MIN = 50
+FILL_MS_MAX = 60_000
+"""How long one caller may take to make a missing value while others wait for it."""
+REMOVED_MAX = 1_000
+"""Values that a tag removes from a partition in one request; `more` says that there are others."""

@@ -218,6 +218,7 @@ class _Server(uvicorn.Server):
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
         self._context.waiting.close()
+        self._context.caches.filler.close()
         self._context.watching.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]
         log.info("stopped")

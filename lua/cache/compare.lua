@@ -3,7 +3,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 versions: cache version counter
---   3+ entry: version, a space, and the value; there may be none
+--   3+ entry: version, marks and value (see lib/cache_entry); there may be none
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2+ known: version of this entry that the caller has
@@ -18,9 +18,11 @@ local installed, counter = found[1], found[2]
 if not counter then
   return { FENCE_MISSING }
 end
+--- @include lib/cache_version
+--- @include lib/cache_head
 local reply = { OK, counter }
 for at = 3, #KEYS do
-  local known = ARGV[at - 1] .. " "
-  reply[at] = redis.call("GETRANGE", KEYS[at], 0, #known - 1) == known and 1 or 0
+  local version = entry_version(read_head(KEYS[at]))
+  reply[at] = version == ARGV[at - 1] and 1 or 0
 end
 return reply

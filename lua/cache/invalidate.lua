@@ -25,7 +25,11 @@ if counter_is_lost then
 end
 local removed = 0
 for at = 4, #KEYS do
-  removed = removed + redis.call("UNLINK", KEYS[at])
+  -- Version 0: nothing but a lease to fill, or the knowledge that there is no value.
+  local first = redis.call("GETRANGE", KEYS[at], 0, 0)
+  if redis.call("UNLINK", KEYS[at]) == 1 and first ~= "0" then
+    removed = removed + 1
+  end
   local version = string.format("%.0f", redis.call("INCR", KEYS[3]))
   redis.call("PUBLISH", ARGV[4], version .. " " .. KEYS[at])
 end

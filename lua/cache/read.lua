@@ -4,12 +4,12 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 versions: cache version counter
---   3+ entry: version, a space, and the value
+--   3+ entry: version, marks and value (see lib/cache_entry)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2+ known: version of this entry that the caller has, empty = none
 -- Replies:
---   OK counter [entry left_ms]: for each entry in order, itself ("" = it does not exist, "=" = it is the known one) and
+--   OK counter [entry left_ms]: for each entry in order, itself ("" = there is no fresh one, "=" = it is the known one) and
 --     its remaining lifetime in ms, -1 = for ever
 --   FENCE_MISSING: the counter was lost
 -- Complexity: O(n) with n entries, at most 1000
@@ -21,16 +21,38 @@ local installed, counter = found[1], found[2]
 if not counter then
   return { FENCE_MISSING }
 end
+--- @include lib/cache_version
+--- @include lib/now
+local now_ms
+local function marked_left_ms(entry, key)
+  local fresh_until, _, _, _, absent, at = parse_marks(entry)
+  if absent == "0" and at > #entry then
+    return nil
+  end
+  if fresh_until == 0 then
+    return redis.call("PTTL", key)
+  end
+  now_ms = now_ms or redis_now_ms()
+  return fresh_until > now_ms and fresh_until - now_ms or nil
+end
+
 local reply = { OK, counter }
 for at = 3, #KEYS do
-  local entry, known = found[at], ARGV[at - 1]
-  if not entry then
-    reply[#reply + 1] = ""
-    reply[#reply + 1] = -1
-  else
-    local is_known = known ~= "" and string.sub(entry, 1, #known + 1) == known .. " "
-    reply[#reply + 1] = is_known and "=" or entry
-    reply[#reply + 1] = redis.call("PTTL", KEYS[at])
+  local entry, known, left_ms = found[at], ARGV[at - 1], nil
+  if entry then
+    local is_plain = string.find(entry, "^%d+ ")
+    if is_plain then
+      left_ms = redis.call("PTTL", KEYS[at])
+    else
+      left_ms = marked_left_ms(entry, KEYS[at])
+    end
+    if left_ms and known ~= "" then
+      if is_plain and string.sub(entry, 1, #known + 1) == known .. " " or entry_version(entry) == known then
+        entry = "="
+      end
+    end
   end
+  reply[#reply + 1] = left_ms and entry or ""
+  reply[#reply + 1] = left_ms or -1
 end
 return reply

@@ -3,11 +3,25 @@
 from service.cache.caches import Caches
 from service.cache.keeper import Keeper
 from service.cache.near import NearCache
-from service.cache.wire import Found, GetRequest, Invalidated, InvalidateRequest, Missing, PutDone, PutRequest
+from service.cache.wire import (
+    Found,
+    GetManyDone,
+    GetManyRequest,
+    GetRequest,
+    Invalidated,
+    InvalidateRequest,
+    Missing,
+    PutDone,
+    PutManyDone,
+    PutManyRequest,
+    PutRequest,
+)
 
 __all__ = [
     "Caches",
     "Found",
+    "GetManyDone",
+    "GetManyRequest",
     "GetRequest",
     "InvalidateRequest",
     "Invalidated",
@@ -15,5 +29,7 @@ __all__ = [
     "Missing",
     "NearCache",
     "PutDone",
+    "PutManyDone",
+    "PutManyRequest",
     "PutRequest",
 ]

@@ -1,146 +1,129 @@
 """Cache operations: reads from the near cache where allowed, everything else one script call a partition."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
+from service.cache.filling import Filler, Patience, answer_of
 from service.cache.keeper import Keeper
 from service.cache.near import Entry, NearCache
 from service.cache.reading import Reader
-from service.cache.wire import Found, GetRequest, Invalidated, InvalidateRequest, Missing, PutDone, PutRequest
-from service.error_registry import (
-    FieldInvalid,
-    FieldMissing,
-    OutcomeUnknown,
-    RequestIdReused,
-    VersionMismatch,
+from service.cache.removing import Remover
+from service.cache.wire import (
+    Found,
+    GetManyDone,
+    GetManyRequest,
+    GetRequest,
+    Invalidated,
+    InvalidateRequest,
+    Missing,
+    PutDone,
+    PutManyDone,
+    PutManyRequest,
+    PutRequest,
+    Read,
 )
-from service.errors import SimpulError
+from service.cache.writing import Writer
 from service.keys import Keys, Partition
-from service.limits import INTEGER_MAX
-from service.names import RequestIdentity, encode_name
-from service.payload import check_payload
-from service.store.scripts import Scripts, declare
-
-_ONCE = "fence fingerprint keep_ms"
-PUT = declare("cache.put", keys="fence outcome versions entry", args=f"{_ONCE} value ttl_ms if_version channel")
-INVALIDATE = declare("cache.invalidate", keys="fence outcome versions entry+", args=f"{_ONCE} channel")
-
-_FOR_EVER_MS = 0
+from service.names import encode_name
+from service.store.scripts import Scripts
 
 
 class Caches:
     def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, keeper: Keeper, *, outcome_keep_ms: int) -> None:
-        self._scripts = scripts
         self._keys = keys
         self._near = near
         self._keeper = keeper
         self._reader = Reader(scripts, near)
-        self._keep_ms = outcome_keep_ms
+        self._writer = Writer(scripts, keys, near, outcome_keep_ms=outcome_keep_ms)
+        self._remover = Remover(scripts, keys, near, outcome_keep_ms=outcome_keep_ms)
+        self.filler = Filler(self._reader, near)
 
     async def put(self, request: PutRequest) -> PutDone:
-        """Store a value. Raises VersionMismatch, PayloadTooLarge, FieldInvalid, RequestIdReused."""
-        key = encode_name("key", request.key)
-        value = check_payload("value", request.value)
-        partition = self._keys.partition_of(key)
-        identity = RequestIdentity("cache.put", request, request.request_id)
-        entry_key = partition.cache + key
-        reply = await self._scripts.call(
-            PUT,
-            partition,
-            (partition.outcome + identity.key_suffix, partition.versions, entry_key),
-            (
-                identity.fingerprint,
-                self._keep_ms,
-                value,
-                request.ttl_ms or _FOR_EVER_MS,
-                b"" if request.if_version is None else request.if_version,
-                self._keys.invalidate_channel,
-            ),
-        )
-        if reply[0] == b"ok":
-            # This node's own readers see the write with its reply, not when the publication comes round.
-            self._near.wrote(entry_key, partition.number, reply[1])
-            return PutDone(version=reply[1])
-        if reply[0] == b"version_mismatch":
-            raise VersionMismatch(key=request.key, version=int(reply[1]), if_version=request.if_version)
-        raise RequestIdReused(request_id=request.request_id)
+        """See Writer.put."""
+        return await self._writer.put(request)
 
-    async def get(self, request: GetRequest) -> Found | Missing:
-        """Read a value: `local` may come from this node's near cache, `strong` is compared with Redis."""
+    async def put_many(self, request: PutManyRequest) -> PutManyDone:
+        """See Writer.put_many."""
+        return await self._writer.put_many(request)
+
+    async def invalidate(self, request: InvalidateRequest) -> Invalidated:
+        """See Remover.remove."""
+        return await self._remover.remove(request)
+
+    async def get(self, request: GetRequest, patience: Patience | None = None) -> Found | Missing:
+        """Read a value: `local` may come from this node's near cache, `strong` is compared with Redis. With fill_ms or
+        stale_ms see Filler.get. Raises FieldInvalid, and what the store raises."""
         key = encode_name("key", request.key)
         partition = self._keys.partition_of(key)
         entry_key = partition.cache + key
         if request.consistency == "local":
-            entry = self._near.get(entry_key, partition.number)
-            if entry is not None and (
-                request.min_version is None or self._is_as_new_as(entry, partition, request.min_version)
-            ):
-                return Found(msgspec.Raw(entry.value), True, entry.version, "local")
-            if self._near.held(entry_key) is not None:
-                self._keeper.look(partition.number)
+            entry = self._copy(partition, entry_key, request.min_version)
+            if entry is not None:
+                if entry.value and request.fill_ms is None:
+                    return Found(msgspec.Raw(entry.value), True, entry.version, "local")
+                return await self.filler.refreshed(partition, entry_key, request, answer_of(entry, "local"), entry)
+        if request.fill_ms is not None or request.stale_ms is not None:
+            return await self.filler.get(partition, entry_key, request, patience)
         (found,) = await self._reader.read(partition, (entry_key,))
-        return Missing() if found is None else Found(msgspec.Raw(found.value), True, found.version, "redis")
+        return Missing() if found is None else answer_of(found, "redis")
 
-    def _is_as_new_as(self, entry: Entry, partition: Partition, version: int) -> bool:
-        """A write of another key is no reason to ask, once this node has heard of it: then it heard of this key's."""
-        return entry.version >= version or self._near.hearing.covers(partition.number, version)
+    def _copy(self, partition: Partition, entry_key: bytes, min_version: int | None) -> Entry | None:
+        entry = self._near.get(entry_key, partition.number)
+        if entry is not None:
+            # A write of another key is no reason to ask, once this node has heard of it: then it heard of this key's.
+            if min_version is None or entry.version >= min_version:
+                return entry
+            if self._near.hearing.covers(partition.number, min_version):
+                return entry
+        if self._near.held(entry_key) is not None:
+            self._keeper.look(partition.number)
+        return None
 
-    async def invalidate(self, request: InvalidateRequest) -> Invalidated:
-        """Remove keys. All keys of one partition go together; each partition on its own.
-
-        Raises FieldMissing, FieldInvalid, RequestIdReused.
-        """
-        by_partition: dict[Partition, list[bytes]] = {}
-        for field, name in _named_keys(request):
-            key = encode_name(field, name)
+    async def get_many(self, request: GetManyRequest) -> GetManyDone:
+        """Read several values, those of one partition as of one moment. Raises FieldInvalid, what the store raises."""
+        found: list[Read | None] = [None] * len(request.keys)
+        asked: dict[Partition, list[tuple[int, bytes]]] = {}
+        for place, name in enumerate(request.keys):
+            key = encode_name(f"keys[{place}]", name)
             partition = self._keys.partition_of(key)
-            by_partition.setdefault(partition, []).append(partition.cache + key)
-        identity = RequestIdentity("cache.invalidate", request, request.request_id)
-        replies = await asyncio.gather(
-            *(self._invalidate(partition, keys, identity) for partition, keys in by_partition.items()),
-            return_exceptions=True,
-        )
-        done = [reply for reply in replies if isinstance(reply, list)]
-        failed = [reply for reply in replies if isinstance(reply, BaseException)]
-        if failed and done and isinstance(failed[0], SimpulError):
-            raise OutcomeUnknown(reason=f"{len(failed)} of {len(replies)} partitions failed ({failed[0].code})")
-        if failed:
-            raise failed[0]
-        if any(reply[0] != b"ok" for reply in done):
-            raise RequestIdReused(request_id=request.request_id)
-        return Invalidated(invalidated=sum(reply[1] for reply in done))
+            entry_key = partition.cache + key
+            entry = self._copy(partition, entry_key, None) if request.consistency == "local" else None
+            if entry is not None:
+                found[place] = _shown(entry, "local")
+            else:
+                asked.setdefault(partition, []).append((place, entry_key))
+        if asked:
+            await asyncio.gather(*(self._read_into(found, partition, wanted) for partition, wanted in asked.items()))
+        return GetManyDone([one or Read(_NULL, False) for one in found])
 
-    async def _invalidate(self, partition: Partition, keys: list[bytes], identity: RequestIdentity) -> list[Any]:
-        reply = await self._scripts.call(
-            INVALIDATE,
-            partition,
-            (partition.outcome + identity.key_suffix, partition.versions, *keys),
-            (identity.fingerprint, self._keep_ms, self._keys.invalidate_channel),
-        )
-        for key in keys:
-            self._near.written(key, INTEGER_MAX)
-        return reply
+    async def _read_into(self, found: list[Read | None], partition: Partition, wanted: list[tuple[int, bytes]]) -> None:
+        entries = await self._reader.read(partition, [entry_key for _, entry_key in wanted])
+        for (place, _), entry in zip(wanted, entries, strict=True):
+            if entry is not None:
+                found[place] = _shown(entry, "redis")
 
     def listener(self) -> Callable[[bytes], None]:
-        """Hears publications of cache.put and cache.invalidate: `<version> <redis key>`."""
-        near = self._near
+        """Hears publications of the scripts that write or remove values: `<version> <redis key>`."""
+        near, filler = self._near, self.filler
         first = len(self._keys.partitions[0].cache.partition(b"{p")[0]) + len(b"{p")
 
         def heard(message: bytes) -> None:
             version, _, entry_key = message.partition(b" ")
             near.heard(entry_key, int(entry_key[first : first + 2]), int(version))
+            filler.heard(entry_key)
 
         return heard
 
 
-def _named_keys(request: InvalidateRequest) -> list[tuple[str, str]]:
-    if request.key is not None and request.keys is not None:
-        raise FieldInvalid(field="keys", reason="cannot be combined with key")
-    if request.key is not None:
-        return [("key", request.key)]
-    if request.keys is not None:
-        return [(f"keys[{position}]", key) for position, key in enumerate(request.keys)]
-    raise FieldMissing(field="key")
+_NULL = msgspec.Raw(b"null")
+
+
+def _shown(entry: Entry, source: str) -> Read:
+    if not entry.value:
+        return Read(_NULL, False, UNSET, UNSET, True)
+    return Read(msgspec.Raw(entry.value), True, entry.version, source)  # type: ignore[arg-type]

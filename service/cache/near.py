@@ -4,7 +4,7 @@ A copy is dropped by the publication of the write that replaces it. `hearing` sa
 copies may be served, should publications be lost. Two races are closed here:
 
 * a reply read before a write may arrive after that write's publication: a read is announced before Redis is asked, and
-  a publication of its key in the meantime makes it void;
+  a publication of its key in the meantime makes every older value void;
 * publications may be lost: what is read before a loss is not kept, and what is held from before is compared first.
 """
 
@@ -16,6 +16,7 @@ from service.cache.hearing import Asked, Hearing, Verdict
 from service.clock import steady_s
 from service.histogram import LatencyHistogram
 from service.keys import PARTITIONS
+from service.limits import INTEGER_MAX
 
 ECHOES = 16
 """Of so many of this node's own writes one is timed until its publication comes back."""
@@ -24,20 +25,25 @@ ECHOES = 16
 class Entry(NamedTuple):
     version: int
     value: bytes
+    """Empty: it is known that there is none."""
     expires_at: float
     """Of this machine's steady clock, in seconds; infinity for ever."""
     number: int
     """The partition's."""
+    delta_ms: int = 0
+    """How long it took to make the value; 0: not known."""
+    read_at: float = 0.0
+    """When Redis was asked for it: nothing had replaced it then."""
 
 
 class Fill:
-    """Reads under way for one key; void for all of them once the key was written to."""
+    """Reads under way for one key, and the newest write of it that was told of meanwhile."""
 
-    __slots__ = ("is_void", "readers")
+    __slots__ = ("readers", "written")
 
     def __init__(self) -> None:
-        self.is_void = False
         self.readers = 0
+        self.written = 0
 
 
 class NearCache:
@@ -77,7 +83,10 @@ class NearCache:
             self._drop(key)
             self.misses += 1
             return None
-        if self._good_until[number] <= now:
+        if self._good_until[number] <= now and (
+            # What was just asked for is known to be the latest of that moment, whatever was not heard of other keys.
+            entry.read_at + self.hearing.bound_s <= now or self.hearing.is_doubted(number)
+        ):
             self.lapsed += 1
             return None
         self._entries.move_to_end(key)
@@ -102,12 +111,12 @@ class NearCache:
         fill.readers += 1
         return fill
 
-    def end_fill(self, key: bytes, fill: Fill) -> bool:
-        """Call with the answer, and also without one. Whether it may be kept, as far as the key is concerned."""
+    def end_fill(self, key: bytes, fill: Fill) -> int:
+        """Call with the answer, and also without one. An older version than this may not be kept."""
         fill.readers -= 1
         if fill.readers == 0 and self._fills.get(key) is fill:
             del self._fills[key]
-        return not fill.is_void
+        return fill.written
 
     def answered(self, number: int, counter: int, asked: Asked) -> bool:
         """Whether what Redis answered together with this counter may be kept, as far as the partition is concerned."""
@@ -155,9 +164,9 @@ class NearCache:
 
     def written(self, key: bytes, version: int) -> None:
         """The key was written or removed, as an answer has told or a publication."""
-        fill = self._fills.pop(key, None)
-        if fill is not None:
-            fill.is_void = True
+        fill = self._fills.get(key)
+        if fill is not None and fill.written < version:
+            fill.written = version
         entry = self._entries.get(key)
         if entry is not None and entry.version < version:
             self._drop(key)
@@ -184,7 +193,7 @@ class NearCache:
         for number in range(PARTITIONS):
             self._empty(number)
         for fill in self._fills.values():
-            fill.is_void = True
+            fill.written = INTEGER_MAX
         self._fills.clear()
         self.hearing.begin_anew(steady_s())
 

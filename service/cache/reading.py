@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from typing import Any
 
 from service.cache.near import Entry, NearCache
 from service.keys import Partition
@@ -11,9 +12,10 @@ from service.store.scripts import Scripts, declare
 
 GET = declare("cache.get", keys="fence entry", args="fence")
 READ = declare("cache.read", keys="fence versions entry+", args="fence known+")
+FILL = declare("cache.fill", keys="fence versions entry", args="fence fill_ms stale_ms nonce early")
 
 _UNCHANGED = b"="
-_ABSENT = b""
+_NOTHING = b""
 
 
 class Reader:
@@ -35,16 +37,16 @@ class Reader:
             reply = await self._scripts.call(READ, partition, (partition.versions, *keys), known)
             may_keep = near.answered(number, int(reply[1]), asked)
         finally:
-            # A list first: every fill must be ended, also those after the first void one.
-            is_clean = [near.end_fill(key, fill) for key, fill in zip(keys, fills, strict=True)]
+            # A list first: every fill must be ended, whatever comes of the first.
+            written = [near.end_fill(key, fill) for key, fill in zip(keys, fills, strict=True)]
         found: list[Entry | None] = []
         for at, key in enumerate(keys):
             told, left_ms = reply[2 + 2 * at], reply[3 + 2 * at]
             # Counted from before the question, so that the copy never outlives the original.
             expires_at = asked.at + left_ms / 1000 if left_ms >= 0 else inf
             entry = self._told(key, held[at], told, expires_at, number)
-            if entry is not None and may_keep and is_clean[at]:
-                near.keep(key, entry)
+            if entry is not None and may_keep and entry.version >= written[at]:
+                near.keep(key, entry._replace(read_at=asked.at))
             found.append(entry)
         return found
 
@@ -54,15 +56,41 @@ class Reader:
                 self._near.unchanged += 1
                 return held
             self._near.drop_stale(key, held.version)
-        if told == _ABSENT:
-            return None
-        version, _, value = told.partition(b" ")
-        return Entry(int(version), value, expires_at, number)
+        return None if told == _NOTHING else parsed(told, expires_at, number)
+
+    async def read_or_fill(
+        self, partition: Partition, key: bytes, args: tuple[Any, ...]
+    ) -> tuple[list[Any], Entry | None]:
+        """As cache.fill answers: its reply, and the entry in it. A fresh one is kept. Raises what the store raises."""
+        near, number = self._near, partition.number
+        fill = near.begin_fill(key)
+        asked = near.ask(number)
+        may_keep = False
+        try:
+            reply = await self._scripts.call(FILL, partition, (partition.versions, key), args)
+            may_keep = near.answered(number, int(reply[1]), asked)
+        finally:
+            written = near.end_fill(key, fill)
+        _, _, state, left_ms, told, _ = reply
+        if told == _NOTHING:
+            return reply, None
+        is_fresh = state == b"fresh" or (state == b"granted" and left_ms != 0)
+        entry = parsed(told, asked.at + left_ms / 1000 if left_ms >= 0 else inf, number)
+        if is_fresh and may_keep and entry.version >= written:
+            near.keep(key, entry._replace(read_at=asked.at))
+        return reply, entry
 
     async def _read_plainly(self, partition: Partition, key: bytes) -> Entry | None:
         """While the cluster works with scripts of a release before cache.read. Such an answer is never kept."""
         reply = await self._scripts.call(GET, partition, (key,), ())
-        if len(reply) == 1:
-            return None
-        version, _, value = reply[1].partition(b" ")
-        return Entry(int(version), value, inf, partition.number)
+        return None if len(reply) == 1 else parsed(reply[1], inf, partition.number)
+
+
+def parsed(told: bytes, expires_at: float, number: int) -> Entry:
+    """An entry as it stands in Redis: see lua/lib/cache_entry.lua."""
+    head, _, value = told.partition(b" ")
+    if b"~" not in head:
+        return Entry(int(head), value, expires_at, number)
+    version, _, marks = head.partition(b"~")
+    _, delta_ms, _, _, absent = marks.split(b".")
+    return Entry(int(version) or int(absent), value, expires_at, number, int(delta_ms))

@@ -84,6 +84,7 @@ class NodeCollector(Collector):
             ("simpul_event_watchers", "Streams of events open on this node.", context.watching.watchers),
             ("simpul_event_partitions", "Partitions whose events this node reads.", context.watching.mirrored),
             ("simpul_near_cache_entries", "Entries in the near cache.", len(context.near)),
+            ("simpul_cache_fill_waiters", "Reads that wait for a value to be made.", context.caches.filler.parked),
             ("simpul_near_cache_bytes", "Bytes of keys and values in the near cache.", context.near.bytes),
         ):
             yield GaugeMetricFamily(name, about, value=value)
@@ -102,6 +103,12 @@ class NodeCollector(Collector):
             ("simpul_near_cache_misses", "Reads that asked Redis.", near.misses),
             ("simpul_near_cache_evictions", "Entries dropped to stay within bounds.", near.evictions),
             ("simpul_near_cache_invalidations", "Publications heard.", near.invalidations),
+            ("simpul_cache_fills", "Leases to make a value granted.", self._context.caches.filler.granted),
+            (
+                "simpul_cache_refills_avoided",
+                "Reads that did not make a value, because another did.",
+                self._context.caches.filler.refills_avoided,
+            ),
             ("simpul_near_cache_lapsed", "Reads whose copy had to be compared with Redis first.", near.lapsed),
             ("simpul_near_cache_unchanged", "Copies that Redis found to be the latest: no value sent.", near.unchanged),
             ("simpul_near_cache_gaps", "Losses of publications noticed.", near.hearing.gaps),

@@ -24,11 +24,11 @@ STEP_OF_TWO: Edits = {
         ),
         ('redis.call("INCR", KEYS[3])', 'redis.call("INCRBY", KEYS[3], ARGV[8] == "" and 2 or ARGV[8])'),
     ),
-    "service/cache/caches.py": (
+    "service/cache/writing.py": (
         ("value ttl_ms if_version channel", "value ttl_ms if_version channel stride"),
         (
-            "request.if_version,\n                self._keys.invalidate_channel,\n",
-            'request.if_version,\n                self._keys.invalidate_channel,\n                b"",\n',
+            "request.if_version,\n            self._keys.invalidate_channel,\n",
+            'request.if_version,\n            self._keys.invalidate_channel,\n            b"",\n',
         ),
     ),
 }

@@ -23,6 +23,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "/cache/put": {"key": "k", "value": 1},
     "/cache/get": {"key": "k"},
     "/cache/invalidate": {"key": "k"},
+    "/cache/mput": {"items": [{"key": "k", "value": 1}]},
+    "/cache/mget": {"keys": ["k"]},
 }
 REQUIRED = {
     "/lock/acquire": ("resource", "owner"),
@@ -37,6 +39,8 @@ REQUIRED = {
     "/cache/put": ("key", "value"),
     "/cache/get": ("key",),
     "/cache/invalidate": ("key",),
+    "/cache/mput": ("items",),
+    "/cache/mget": ("keys",),
 }
 NAMES = {
     "/lock/acquire": ("resource", "owner", "request_id"),
@@ -52,6 +56,8 @@ NAMES = {
     "/cache/put": ("key", "request_id"),
     "/cache/get": ("key",),
     "/cache/invalidate": ("key", "request_id"),
+    "/cache/mput": ("request_id",),
+    "/cache/mget": (),
 }
 NUMBERS = [
     ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
@@ -73,6 +79,12 @@ NUMBERS = [
     ("/queue/extend", "visibility_ms", limits.VISIBILITY_MS_MIN - 1, limits.VISIBILITY_MS_MAX + 1),
     ("/cache/put", "ttl_ms", 0, limits.CACHE_TTL_MS_MAX + 1),
     ("/cache/put", "if_version", -1, limits.INTEGER_MAX + 1),
+    ("/cache/put", "stale_ms", 0, limits.CACHE_TTL_MS_MAX + 1),
+    ("/cache/put", "negative_ttl_ms", 0, limits.CACHE_TTL_MS_MAX + 1),
+    ("/cache/get", "min_version", 0, limits.INTEGER_MAX + 1),
+    ("/cache/get", "stale_ms", 0, limits.CACHE_TTL_MS_MAX + 1),
+    ("/cache/get", "fill_ms", limits.FILL_MS_MIN - 1, limits.FILL_MS_MAX + 1),
+    ("/cache/get", "wait_ms", -1, limits.FILL_MS_MAX + 1),
 ]
 
 
@@ -150,7 +162,7 @@ def test_a_bad_name_is_refused_and_its_field_named(
     assert (document["code"], document["field"]) == ("field_invalid", field)
 
 
-@pytest.mark.parametrize("path", GOOD)
+@pytest.mark.parametrize("path", [path for path, fields in NAMES.items() if fields])
 def test_half_a_surrogate_pair_is_refused(quiet: tuple[NodeProcess, RedisServer], path: str) -> None:
     field = NAMES[path][0]
     rest = b"".join(b',"%s":"o"' % name.encode() for name in NAMES[path][1:2])
@@ -281,6 +293,33 @@ def test_what_consume_never_returned_is_no_receipt(quiet: tuple[NodeProcess, Red
 def test_ways_to_name_a_message_or_key_do_not_mix(quiet: tuple[NodeProcess, RedisServer]) -> None:
     assert refused(quiet, "/queue/ack", {"id": "m", "receipt": "1.1.5.m"})["field"] == "receipt"
     assert refused(quiet, "/cache/invalidate", {"key": "k", "keys": ["k"]})["field"] == "keys"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/cache/put", {"key": "k", "value": 1, "tags": []}, "tags"),
+        ("/cache/put", {"key": "k", "value": 1, "tags": ["t"] * (limits.TAGS_MAX + 1)}, "tags"),
+        ("/cache/put", {"key": "k", "value": 1, "tags": ["t", "a\nb"]}, "tags[1]"),
+        ("/cache/put", {"key": "k", "value": 1, "stale_ms": 5}, "stale_ms"),
+        ("/cache/put", {"key": "k", "value": 1, "negative_ttl_ms": 5}, "value"),
+        ("/cache/put", {"key": "k", "negative_ttl_ms": 5, "tags": ["t"]}, "tags"),
+        ("/cache/put", {"key": "k", "value": 1, "fill_token": ""}, "fill_token"),
+        ("/cache/put", {"key": "k", "value": 1, "fill_token": "x" * 65}, "fill_token"),
+        ("/cache/invalidate", {"key": "k", "tag": "t"}, "tag"),
+        ("/cache/invalidate", {"tag": "a\nb"}, "tag"),
+        ("/cache/mget", {"keys": []}, "keys"),
+        ("/cache/mget", {"keys": ["k"] * (limits.MGET_MAX + 1)}, "keys"),
+        ("/cache/mget", {"keys": ["k", "a\nb"]}, "keys[1]"),
+        ("/cache/mput", {"items": []}, "items"),
+        ("/cache/mput", {"items": [{"key": "k", "value": 1}] * 2}, "items[1].key"),
+        ("/cache/mput", {"items": [{"key": "k"}]}, "items[0].value"),
+    ],
+)
+def test_what_the_cache_cannot_do_is_refused_and_named(
+    quiet: tuple[NodeProcess, RedisServer], path: str, body: Any, field: str
+) -> None:
+    assert refused(quiet, path, body)["field"].replace("[...]", "[0]") == field
 
 
 SEVERAL: dict[str, dict[str, Any]] = {

@@ -1,9 +1,13 @@
 """The fence, request ids, counters and the cache without one of their rules each: see test_mutants.py."""
 
 from tests.lua import test_cache_compare as compare
+from tests.lua import test_cache_fill as fill
 from tests.lua import test_cache_invalidate as invalidate
 from tests.lua import test_cache_put as put
+from tests.lua import test_cache_put_many as many
 from tests.lua import test_cache_read as reading
+from tests.lua import test_cache_tagged as tagged
+from tests.lua import test_cache_untag as untag
 from tests.lua import test_every_script as every
 from tests.lua import test_lock_acquire as acquire
 from tests.lua.mutant import Mutant
@@ -112,8 +116,8 @@ MUTANTS = (
     Mutant(
         "known value sent again",
         "cache/read",
-        'is_known and "=" or entry',
-        "entry",
+        'entry = "="',
+        "entry = entry",
         reading.test_a_value_that_the_caller_has_is_not_sent_again,
     ),
     Mutant(
@@ -126,8 +130,8 @@ MUTANTS = (
     Mutant(
         "copies not compared",
         "cache/compare",
-        "== known and 1",
-        "~= nil and 1",
+        "== ARGV[at - 1] and 1",
+        "and 1",
         compare.test_copies_are_compared_by_version,
     ),
     Mutant(
@@ -136,5 +140,54 @@ MUTANTS = (
         "if not counter then",
         "if false then",
         reading.test_a_lost_counter_is_a_loss_of_data,
+    ),
+    Mutant(
+        "late filler let in",
+        "cache/store",
+        "if token ~= fill_token then",
+        "if not token and fill_token == nil then",
+        fill.test_a_lease_ends_by_itself_and_its_filler_is_refused,
+    ),
+    Mutant(
+        "two fillers at a time",
+        "cache/fill",
+        'token ~= "" and lease_until > now_ms',
+        "false",
+        fill.test_of_a_missing_value_the_first_caller_fills_and_the_others_are_told_for_how_long,
+    ),
+    Mutant(
+        "ended value passed off as fresh",
+        "cache/read",
+        "fresh_until > now_ms and fresh_until - now_ms or nil",
+        "fresh_until - now_ms",
+        fill.test_a_value_that_ended_is_given_to_those_who_accept_it,
+    ),
+    Mutant(
+        "lease shown as a value",
+        "cache/read",
+        'absent == "0" and at > #entry',
+        "false",
+        fill.test_a_lease_is_no_value,
+    ),
+    Mutant(
+        "value stored since removed by its old tag",
+        "cache/untag",
+        'if version == string.format("%.0f", tagged) then',
+        "if version then",
+        untag.test_a_value_stored_since_without_the_tag_stays,
+    ),
+    Mutant(
+        "tag outlived by its keys",
+        "cache/store",
+        "left_ms < ttl_ms + stale_ms",
+        "false",
+        tagged.test_a_tag_lives_as_long_as_its_longest_lived_key,
+    ),
+    Mutant(
+        "version of one of many not compared",
+        "cache/put_many",
+        "if version and version ~= if_version then",
+        "if false then",
+        many.test_one_that_is_refused_leaves_the_others_alone,
     ),
 )

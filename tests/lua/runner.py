@@ -208,6 +208,7 @@ class Runner:
             "delayed": one.delayed + suffix,
             "inflight": one.inflight + suffix,
             "entry": one.cache + suffix,
+            "tag": one.tag + suffix,
         }
 
     def call(
@@ -565,6 +566,57 @@ class Runner:
         script = self.scripts["cache.compare"]
         keys = [self.partition.fence, self.partition.versions, *(self.key("entry", key) for key in known)]
         reply = self.evalsha(script, keys, [self.fence, *known.values()])
+        return Reply(reply[0].decode(), reply[1:])
+
+    def store(
+        self,
+        key: str,
+        value: bytes = b"1",
+        ttl_ms: int = 0,
+        if_version: int | str = "",
+        *,
+        tags: Iterable[str] = (),
+        stale_ms: int = 0,
+        fill_token: str = "",
+        request_id: str = "",
+        fingerprint: str | None = None,
+    ) -> Reply:
+        known = self.keys_of(key, request_id)
+        keys = [known[name] for name in ("fence", "outcome", "versions", "entry")]
+        of_request = (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint
+        argv = [self.fence, of_request, self.keep_ms, value, ttl_ms, if_version, CHANNEL, stale_ms, fill_token, key]
+        reply = self.evalsha(self.scripts["cache.store"], [*keys, *(self.key("tag", tag) for tag in tags)], argv)
+        return Reply(reply[0].decode(), reply[1:])
+
+    def put_many(self, **values: tuple[bytes, int, int | str]) -> Reply:
+        """Value, ttl_ms and if_version by key."""
+        return self._put_many(values, "")
+
+    def _put_many(self, values: Mapping[str, tuple[bytes, int, int | str]], request_id: str) -> Reply:
+        first, *more = values
+        items = [dict(zip(("value", "ttl_ms", "if_version"), one, strict=True)) for one in values.values()]
+        return self.call("cache.put_many", first, more_keys=more, items=items, request_id=request_id)
+
+    def fill(self, key: str, fill_ms: int = 5_000, stale_ms: int = 0, *, early: int = 0, nonce: str = "a1") -> Reply:
+        return self.call("cache.fill", key, fill_ms=fill_ms, stale_ms=stale_ms, nonce=nonce, early=early)
+
+    def granted_fill(self, key: str, **args: Any) -> str:
+        """The token of a lease that is there to be had."""
+        _, state, _, _, token = self.fill(key, **args).fields
+        assert state == b"granted"
+        return str(token.decode())
+
+    def tagged(self, tag: str, most: int = 1_000) -> list[bytes]:
+        """How many keys have the tag, and names of some."""
+        return [b"%d" % found if isinstance(found, int) else found for found in self._tagged(tag, most)]
+
+    def _tagged(self, tag: str, most: int) -> list[Any]:
+        return self.call("cache.tagged", tag, max=most).fields
+
+    def untag(self, tag: str, *names: str) -> Reply:
+        keys = [self.partition.fence, self.key("tag", tag), self.partition.versions]
+        keys += [self.key("entry", name) for name in names]
+        reply = self.evalsha(self.scripts["cache.untag"], keys, [self.fence, CHANNEL, *names])
         return Reply(reply[0].decode(), reply[1:])
 
     def invalidate(self, *keys: str, **args: Any) -> Reply:

@@ -45,6 +45,8 @@ MUTATIONS: dict[str, Once] = {
         "queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid
     ),
     "cache.put": lambda run, rid: run.put("k", b"new", request_id=rid),
+    "cache.store": lambda run, rid: run.store("k", b"new", 60_000, stale_ms=1_000, tags=("t",), request_id=rid),
+    "cache.put_many": lambda run, rid: run._put_many({"k": (b"new", 0, ""), "k2": (b"2", 9_000, "")}, rid),
     "cache.invalidate": lambda run, rid: run.invalidate("k", "none", request_id=rid),
 }
 READS: dict[str, Callable[[Runner], Reply]] = {
@@ -55,6 +57,7 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "cache.get": lambda run: run.call("cache.get", "k"),
     "cache.read": lambda run: run.read("k", "none"),
+    "cache.tagged": lambda run: run.call("cache.tagged", "t", max=10),
     "cache.compare": lambda run: run.compare(k=1),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
@@ -70,6 +73,8 @@ STATES: dict[str, Callable[[Runner], Reply]] = {
 LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.wait": lambda run: run.wait("next"),
     "lock.withdraw": lambda run: run.withdraw("last"),
+    "cache.untag": lambda run: run.untag("t", "k"),
+    "cache.fill": lambda run: run.fill("none"),
     "lock.attend": lambda run: run.attend(),
     "lock.cancel": lambda run: run.call(
         "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"

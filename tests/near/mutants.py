@@ -25,7 +25,7 @@ MUTANTS = (
         "a write does not void a read under way",
         11,
         "near",
-        "fill.is_void = True\n        entry =",
+        "fill.written = version\n        entry =",
         "pass\n        entry =",
     ),
     Mutant("a copy is not dropped by a message", 0, "near", "entry.version < version", "False"),
@@ -64,8 +64,14 @@ MUTANTS = (
         "self._seen[number] = counter",
     ),
     Mutant("a server that has counted less is believed", 15, "hearing", "counter < asked.seen", "False"),
-    Mutant("void reads are kept", 11, "reading", "may_keep and is_clean[at]", "may_keep"),
-    Mutant("reads are kept whatever the counter says", 7, "reading", "may_keep and is_clean[at]", "is_clean[at]"),
+    Mutant("void reads are kept", 11, "reading", "may_keep and entry.version >= written[at]", "may_keep"),
+    Mutant(
+        "reads are kept whatever the counter says",
+        7,
+        "reading",
+        "may_keep and entry.version >= written[at]",
+        "entry.version >= written[at]",
+    ),
     Mutant(
         "messages are counted, not numbered", 0, "hearing", "self._lose(number, seen)", "self._seen[number] = seen + 1"
     ),

@@ -57,6 +57,7 @@ class Node(NamedTuple):
     caches: Caches
     subscriber: Subscriber
     elsewhere: Runner
+    is_up: Callable[[], bool]
 
     async def get(self, name: str = K, **more: Any) -> Found:
         found = await self.caches.get(GetRequest(key=name, **more))
@@ -135,7 +136,7 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
         primaries.heard_at, client_name="races", timeout_s=timeout_s, on_up=near.turn_on, on_down=near.turn_off
     )
     subscriber.hear(KEYS.invalidate_channel, caches.listener())
-    made = Node(way, near, keeper, caches, subscriber, elsewhere)
+    made = Node(way, near, keeper, caches, subscriber, elsewhere, lambda: primaries.is_up)
     primaries.start()
     subscriber.start()
     keeper.start()
@@ -157,13 +158,13 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
 
 async def a_stale_fill(node: Node) -> None:
     """Asked before a write, answered after the write's message: passed on, not kept."""
-    node.near.drop_stale(KEYS.partition_of(K.encode()).cache + K.encode(), node.write(b"2") - 1)
-    heard = node.near.invalidations
+    node.write(b"2")
+    await node.until(lambda: node.near.held(_key()) is None, "the message")
     node.way.hold(CALLS)
     reading = asyncio.create_task(node.get())
     await node.held(CALLS)
     version = node.write(b"3")
-    await node.until(lambda: node.near.invalidations >= heard + 1, "the message")
+    await node.until(lambda: node.near.hearing.covers(7, version), "its message")
     node.way.let_go(CALLS)
     assert (await reading).version < version, "the scenario is about this answer"
     assert (await node.get()).version == version
@@ -270,7 +271,7 @@ async def a_write_of_unknown_outcome(node: Node) -> None:
     node.way.kill(CALLS)
     with_outcome = await asyncio.gather(putting, return_exceptions=True)
     assert isinstance(with_outcome[0], OutcomeUnknown)
-    await node.until(lambda: node.caches._scripts._links[7].is_up, "the connection for calls")
+    await node.until(node.is_up, "the connection for calls")
     await node.fresh_within_the_bound(version)
 
 

@@ -17,6 +17,8 @@ SCRIPTS = bundle.shipped().scripts
 each_script = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 OF_THE_LEADER = {name for name in SCRIPTS if name.startswith("fence.")}
 """Called from service/decisions only, by the leader's own version of them and not by the active script set's."""
+OF_THE_CACHE = {"cache.fill", "cache.untag"}
+"""A lease whose answer was lost ends by itself, and what was removed is not there any more."""
 OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend", "lock.cancel"}
 """What nodes do about lines: known by waiter and session, and done again it changes nothing."""
 OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
@@ -107,7 +109,7 @@ def test_a_script_that_does_not_write_says_so(script: LuaScript) -> None:
 @each_script
 def test_what_clients_change_is_kept_as_an_outcome_and_nothing_else_is(script: LuaScript) -> None:
     """Duties and the leader's work bring about a state: doing them again changes nothing, so there is no outcome."""
-    is_of_clients = not is_duty(script) and script.name not in OF_THE_LEADER | OF_A_LINE | OF_EVENTS
+    is_of_clients = not is_duty(script) and script.name not in OF_THE_LEADER | OF_A_LINE | OF_THE_CACHE | OF_EVENTS
     assert ("outcome" in names(script.keys)) == (script.writes and is_of_clients)
 
 

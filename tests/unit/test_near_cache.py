@@ -51,7 +51,8 @@ def begin(cache: NearCache, key: bytes) -> Read:
 def end(cache: NearCache, key: bytes, read: Read, entry: Entry | None, *, counter: int = 1) -> None:
     """What service.cache.reading does with an answer."""
     may_keep = cache.answered(P, counter, read.asked)
-    if cache.end_fill(key, read.fill) and may_keep and entry is not None:
+    written = cache.end_fill(key, read.fill)
+    if entry is not None and may_keep and entry.version >= written:
         cache.keep(key, entry)
 
 
@@ -221,6 +222,27 @@ def test_the_end_of_a_void_read_does_not_end_the_protection_of_a_later_one() -> 
     cache.written(b"k", 3)
     end(cache, b"k", second, Entry(2, b"old", inf, P))
     assert cache.get(b"k", P) is None
+
+
+def test_a_reply_that_has_the_write_told_of_meanwhile_is_kept() -> None:
+    cache = opened()
+    fill = begin(cache, b"k")
+    cache.written(b"k", 2)
+    end(cache, b"k", fill, Entry(2, b"new", inf, P))
+    assert version_of(cache, b"k") == 2
+
+
+def test_what_was_just_read_is_served_though_messages_of_other_keys_are_on_their_way(clock: Clock) -> None:
+    cache = NearCache(entries_max=10, bytes_max=100, bound_ms=1_000)
+    cache.turn_on()
+    read(cache, b"first")
+    clock.now += 2
+    asked = begin(cache, b"k")
+    end(cache, b"k", asked, Entry(2, b"new", inf, P, read_at=clock.now), counter=2)
+    assert version_of(cache, b"k") == 2
+    assert version_of(cache, b"first") is None
+    cache.heard(b"x", P, 5)
+    assert version_of(cache, b"k") is None, "a loss ends it at once"
 
 
 def test_replies_that_overtake_each_other_leave_the_newer_value() -> None:

@@ -1,0 +1,53 @@
+--- cache.put_many: store several values of a partition and tell every near cache.
+-- Promises: each value is judged by itself and stored or not, all in one step.
+-- KEYS:
+--   1 fence: the partition's fence
+--   2 outcome: first outcome of this request id
+--   3 versions: cache version counter
+--   4+ entry: version, marks and value (see lib/cache_entry); no key twice
+-- ARGV:
+--   1 fence: generation.script_set of the caller
+--   2 fingerprint: of the request, empty without a request id
+--   3 keep_ms: how long the outcome is kept, ms
+--   4 channel: where near caches listen
+--   5+ value: opaque bytes
+--   6+ ttl_ms: lifetime, ms; 0 = for ever
+--   7+ if_version: the version the key must have, 0 = it must not exist, empty = any
+-- Replies:
+--   OK [is_stored version]: for each entry in order 1 and its new version, or 0 and the version it has, 0 = none
+-- Complexity: O(n) with n entries, at most 1000
+-- Retry: safe with the same request id
+--- @include lib/fence
+--- @include lib/once
+--- @include lib/counter
+if first_outcome then
+  return first_outcome
+end
+if counter_is_lost then
+  return { FENCE_MISSING }
+end
+local reply = { OK }
+for at = 4, #KEYS do
+  local entry, value_at = KEYS[at], 5 + 3 * (at - 4)
+  local ttl_ms, if_version = ARGV[value_at + 1], ARGV[value_at + 2]
+  local version
+  if if_version ~= "" then
+    version = string.match(redis.call("GETRANGE", entry, 0, 17), "^%d+") or "0"
+  end
+  if version and version ~= if_version then
+    reply[#reply + 1] = 0
+    reply[#reply + 1] = tonumber(version)
+  else
+    version = redis.call("INCR", KEYS[3])
+    local numeral = string.format("%.0f", version)
+    if ttl_ms == "0" then
+      redis.call("SET", entry, numeral .. " " .. ARGV[value_at])
+    else
+      redis.call("SET", entry, numeral .. " " .. ARGV[value_at], "PX", ttl_ms)
+    end
+    redis.call("PUBLISH", ARGV[4], numeral .. " " .. entry)
+    reply[#reply + 1] = 1
+    reply[#reply + 1] = version
+  end
+end
+return keep_outcome(reply)
