@@ -9,7 +9,7 @@ SETS := pyproject.toml constraints.txt
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports lua generate sim mutants sweep accept chaos bench load clean
+.PHONY: help run test check lint types imports lua generate sim mutants model sweep accept chaos bench load clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ sim: $(VENV)/.test  ## The Raft simulator over SEEDS=10000 seeds; a failure prin
 
 mutants: $(VENV)/.test  ## Known Raft bugs, each put in and caught: the score table
 	@$(BIN)/python -m tests.raft.mutants
+
+model: $(VENV)/.test  ## Random lives of locks against their models, 100 000 steps each; ARGS="--steps 20000 --only modes"
+	@$(BIN)/python -m tests.model $(ARGS)
 
 accept: $(VENV)/.test  ## Rewrite the Raft transcripts in tests/testdata as the core is now
 	@$(BIN)/python -m tests.raft.accept

@@ -329,6 +329,24 @@ class LimitMismatch(SimpulError):
         super().__init__(resource=resource, limit=limit, **shown)
 
 
+class LockModeMismatch(SimpulError):
+    """The lock is held in another mode."""
+
+    code = "lock_mode_mismatch"
+    status = 409
+    title = "The lock is held in another mode"
+    detail_template = (
+        '{owner} holds {resource} in the mode {held_mode}; only one in the mode {needed_mode} can be changed so.'
+    )
+    action = (
+        'Release the lock, and acquire it in the mode that you need.'
+    )
+    retry = "no"
+
+    def __init__(self, *, owner: Any, resource: Any, held_mode: Any, needed_mode: Any, **shown: Any) -> None:
+        super().__init__(owner=owner, resource=resource, held_mode=held_mode, needed_mode=needed_mode, **shown)
+
+
 class LockHoldExceeded(SimpulError):
     """The lock was held for as long as it may be."""
 
@@ -1122,6 +1140,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LockReleased.code: LockReleased,
     LockHoldersFull.code: LockHoldersFull,
     LimitMismatch.code: LimitMismatch,
+    LockModeMismatch.code: LockModeMismatch,
     LockHoldExceeded.code: LockHoldExceeded,
     LockQuarantine.code: LockQuarantine,
     NoDelegation.code: NoDelegation,

@@ -26,5 +26,10 @@ class SimpulError(Exception):
     def detail(self) -> str:
         return self.detail_template.format(**self.fields)
 
+    @property
+    def advice(self) -> str:
+        """What to do now: the registry's `action` in this case."""
+        return self.action.format(**self.fields)
+
     def __str__(self) -> str:
-        return f"{self.code}: {self.detail} {self.action}"
+        return f"{self.code}: {self.detail} {self.advice}"

@@ -5,7 +5,8 @@
 -- A lock is given for a moment only: the node confirms it when it knows that somebody is there to hear of it. So a
 -- grant to a node that died passes on.
 -- Who waits for several locks is told of its turn instead of given the lock: its node then asks for all of them, in a
--- script that has their keys, and is passed over when it does not for as long as a grant stays unconfirmed.
+-- script that has their keys, and is passed over when it does not for as long as a grant stays unconfirmed. So is a
+-- reader that waits to become the writer, which no grant may end before its node has come for it.
 -- Works on the keys that lib/line or lib/several names.
 --- @include lib/detail
 --- @include lib/granted
@@ -63,9 +64,17 @@ end
 -- ends that does, or may do.
 local function room_for(held, info, now_ms)
   local _, mode, _, _, owner, detail = parse_waiter(info)
-  if not held.mode then
+  if mode == "upgrade" then
+    local own_ends_at = ends_of_reader(readers, owner)
+    -- Also when there is nothing left to upgrade: its node hears of that when it comes for it.
+    if held.mode ~= "shared" or held.live == 1 or own_ends_at <= now_ms then
+      return true
+    end
+    local last = redis.call("ZRANGE", readers, -2, -1, "WITHSCORES")
+    return false, math.min(own_ends_at, tonumber(last[3] == owner and last[2] or last[4]))
+  elseif not held.mode then
     return true
-  elseif held.mode ~= mode or mode == "exclusive" or held.live >= holders_max then
+  elseif held.mode ~= mode or mode == "exclusive" or mode == "shared" and held.live >= holders_max then
     return false
   elseif ends_of_reader(readers, owner) > now_ms then
     return false, ends_of_reader(readers, owner)

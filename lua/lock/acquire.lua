@@ -78,7 +78,7 @@ if not enters and held.mode then
   if held.mode ~= mode or mode == "exclusive" or ends_of_reader(readers, owner) > now_ms then
     return refuse_with_holders(LOCK_HELD, lock, readers, reader_holds, KEYS[8])
   end
-  if held.live >= 10000 then
+  if mode == "shared" and held.live >= 10000 then
     return { LOCK_HOLDERS_FULL }
   end
 end

@@ -150,7 +150,7 @@ class Member:
                     name = self.config.node_id
                     await self.decisions.propose(register, f"register:{disk}:{name}:{uuid.uuid4().hex}", JOIN_TIMEOUT_S)
             except RaftDiskReplaced as error:
-                self.runner.die(f"{error.detail} {error.action}")
+                self.runner.die(f"{error.detail} {error.advice}")
                 return
             except (NotCommitted, DecisionUnknown) as error:
                 log.debug("not registered yet: %s", error.detail)

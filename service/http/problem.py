@@ -22,7 +22,7 @@ def problem(error: SimpulError, extra: dict[str, Any] | None = None) -> tuple[in
         "status": error.status,
         "code": error.code,
         "detail": error.detail,
-        "action": error.action,
+        "action": error.advice,
         "retry": error.retry,
         **error.fields,
     }

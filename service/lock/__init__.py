@@ -4,6 +4,8 @@ from service.lock.locks import Locks
 from service.lock.wire import (
     AcquireAllRequest,
     AcquireRequest,
+    Downgraded,
+    DowngradeRequest,
     Ended,
     ForceReleased,
     ForceReleaseRequest,
@@ -19,11 +21,15 @@ from service.lock.wire import (
     Renewed,
     RenewedAll,
     RenewRequest,
+    Upgraded,
+    UpgradeRequest,
 )
 
 __all__ = [
     "AcquireAllRequest",
     "AcquireRequest",
+    "DowngradeRequest",
+    "Downgraded",
     "Ended",
     "ForceReleaseRequest",
     "ForceReleased",
@@ -40,4 +46,6 @@ __all__ = [
     "RenewRequest",
     "Renewed",
     "RenewedAll",
+    "UpgradeRequest",
+    "Upgraded",
 ]

@@ -86,6 +86,16 @@ RENEW_ALL = declare(
     keys="fence outcome quarantine lock_events lock+ readers+ reader_holds+",
     args="fence fingerprint keep_ms owner ttl_ms token+",
 )
+UPGRADE = declare(
+    "lock.upgrade",
+    keys=f"fence outcome {_LINE} quarantine lock_events",
+    args="fence fingerprint keep_ms owner token ttl_ms waiter session session_ms wait_ms wake_channel",
+)
+DOWNGRADE = declare(
+    "lock.downgrade",
+    keys=f"fence outcome {_LINE} quarantine lock_events",
+    args="fence fingerprint keep_ms owner token wake_channel",
+)
 RECORD = declare("lock.record", keys="fence lock_events", args="fence record_ms")
 EVENTS = declare("lock.events", keys="fence lock_events", args="fence after most")
 HISTORY = declare("lock.history", keys="fence lock lock_events", args="fence before most")

@@ -14,6 +14,7 @@ from service.errors import SimpulError
 from service.keys import Keys, Partition
 from service.lock.attempt import Attempt, released
 from service.lock.calls import HISTORY, INSPECT, REATTACH, RELEASE, RENEW, Place, read_holders
+from service.lock.change import Upgrade, downgrade
 from service.lock.events import LockEvent, read_entry, with_inferred
 from service.lock.parts import Parts, Patience
 from service.lock.several import Several
@@ -22,6 +23,8 @@ from service.lock.waiting import Waiting
 from service.lock.wire import (
     AcquireAllRequest,
     AcquireRequest,
+    Downgraded,
+    DowngradeRequest,
     Granted,
     GrantedAll,
     History,
@@ -34,6 +37,8 @@ from service.lock.wire import (
     Renewed,
     RenewedAll,
     RenewRequest,
+    Upgraded,
+    UpgradeRequest,
     Waiter,
 )
 from service.names import RequestIdentity, encode_name
@@ -197,6 +202,23 @@ class Locks:
         reply = await self._scripts.call(REATTACH, partition, keys, (*once, lease.mode, ttl_ms, more))
         is_shorter = reply[0] == b"ok" and asked_ms < lease.ttl_ms
         return [*reply[:_MARK_AT], _SHORTENED] if is_shorter else reply, rest
+
+    async def upgrade(self, request: UpgradeRequest, patience: Patience | None = None) -> Upgraded:
+        """Make a shared hold exclusive, before all others in line, waiting up to `timeout` seconds for other readers.
+
+        Raises LockHeld, LockDeadlock, LockNotHeld, TokenStale, LockModeMismatch, LockHoldExceeded, LockQuarantine,
+        LockReleased, LockLost, LockWaitersFull, NoDelegation, LeaseNotCovered, NodeStopping, RequestIdReused.
+        The shared hold stays when it is not granted; an exclusive one whose caller is gone, until its lease ends.
+        """
+        return await Upgrade(self._parts, request).run(patience)
+
+    async def downgrade(self, request: DowngradeRequest) -> Downgraded:
+        """Make an exclusive hold shared, with the same token and lease.
+
+        Raises LockNotHeld, TokenStale, LockModeMismatch, LockQuarantine, LockLost, NoDelegation, LeaseNotCovered,
+        RequestIdReused.
+        """
+        return await downgrade(self._parts, request)
 
     async def acquire_all(self, request: AcquireAllRequest, patience: Patience | None = None) -> GrantedAll:
         """Grant leases on several resources, all or none, waiting up to `timeout` seconds. Raises what `acquire` does,

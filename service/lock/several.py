@@ -83,7 +83,8 @@ class Several:
             if refused is not None and refused.reply[0] in _WAITED_FOR and self._request.timeout > 0:
                 waiting = self._wait(refused)
                 refused = await (patience(waiting) if patience else waiting)
-        except Exception:
+        except BaseException:
+            # Also when the client is gone and the wait was cancelled: what it took must not last as long as its leases.
             await self._take_all_back()
             raise
         if refused is None:
@@ -167,23 +168,18 @@ class Several:
     # Waiting
 
     async def _wait(self, refused: _Refused) -> _Refused | None:
-        """Cancelling it takes everything back."""
         loop, started = asyncio.get_running_loop(), steady_s()
         deadline = loop.time() + self._request.timeout
         awaited: _Refused | None = refused
-        try:
-            while awaited is not None and awaited.reply[0] in _WAITED_FOR and loop.time() < deadline:
-                group = awaited.group
-                answer = await self._stand_in_lines(group, deadline)
-                self._waited_s = steady_s() - started
-                if answer is not None and answer.reply[0] != _OK:
-                    return _Refused(group, answer.reply)
-                if answer is not None:
-                    await self._note(group, answer)
-                awaited = await self._take_rest()
-        except asyncio.CancelledError:
-            self._parts.waiting.finish(self._take_all_back())
-            raise
+        while awaited is not None and awaited.reply[0] in _WAITED_FOR and loop.time() < deadline:
+            group = awaited.group
+            answer = await self._stand_in_lines(group, deadline)
+            self._waited_s = steady_s() - started
+            if answer is not None and answer.reply[0] != _OK:
+                return _Refused(group, answer.reply)
+            if answer is not None:
+                await self._note(group, answer)
+            awaited = await self._take_rest()
         return awaited
 
     async def _stand_in_lines(self, group: Group, deadline: float) -> Answer | None:

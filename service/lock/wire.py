@@ -106,6 +106,24 @@ class ForceReleaseRequest(msgspec.Struct, forbid_unknown_fields=True):
     request_id: Name | None = None
 
 
+class UpgradeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resource: Name
+    owner: Name
+    token: Token
+    ttl_ms: LeaseMs | None = None
+    timeout: Annotated[
+        float, Meta(ge=0, le=LOCK_WAIT_S_MAX, description="Seconds to wait for the other readers; 0 tries once.")
+    ] = LOCK_WAIT_S_DEFAULT
+    request_id: Name | None = None
+
+
+class DowngradeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    resource: Name
+    owner: Name
+    token: Token
+    request_id: Name | None = None
+
+
 class Holder(msgspec.Struct):
     owner: str
     mode: Mode
@@ -119,7 +137,7 @@ class Holder(msgspec.Struct):
 
 class Waiter(msgspec.Struct):
     owner: str
-    mode: Mode
+    mode: Literal["exclusive", "shared", "semaphore", "upgrade"]
     position: int
 
 
@@ -213,6 +231,25 @@ class History(msgspec.Struct):
     events: list[LockEvent]
     more: bool
     recorded_since_ms: int | None
+
+
+class Upgraded(msgspec.Struct, kw_only=True):
+    upgraded: Literal[True] = True
+    resource: str
+    owner: str
+    mode: Literal["exclusive"] = "exclusive"
+    token: int
+    ttl_ms: int
+    waited_ms: int
+
+
+class Downgraded(msgspec.Struct, kw_only=True):
+    downgraded: Literal[True] = True
+    resource: str
+    owner: str
+    mode: Literal["shared"] = "shared"
+    token: int
+    ttl_ms: int
 
 
 class LockState(msgspec.Struct):

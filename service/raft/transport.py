@@ -359,7 +359,7 @@ class Transport:
         if parcel.to_disk not in ("", mine.disk):
             # The sender counts on promises that another disk kept. Its messages would make no sense to this one.
             refusal = RaftDiskReplaced(sender=mine.node, disk=mine.disk, known=parcel.to_disk)
-            self.events.replaced(parcel.sender, f"{refusal.detail} {refusal.action}")
+            self.events.replaced(parcel.sender, f"{refusal.detail} {refusal.advice}")
             raise refusal
 
     def admits(self, parcel: Parcel) -> bool:

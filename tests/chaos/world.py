@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.chaos.proxy import Proxy, ProxyThread, process_of
 from tests.cluster.raft_cluster import joined, leader_of
-from tests.support import NodeProcess, RedisServer, free_port, wait_until
+from tests.support import START_MOST_S, NodeProcess, RedisServer, free_port, wait_until
 
 NODES = 3
 SETTINGS = {
@@ -28,8 +28,6 @@ SETTINGS = {
     "SIMPUL_LEASE_COVER_MS": "1000",
 }
 """Shorter than the default times, so that what takes a minute in the field fits a run of a few seconds."""
-START_MOST_S = 45.0
-"""Six interpreters may be starting on two cores."""
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 

@@ -218,6 +218,26 @@ def test_a_request_for_several_locks_that_is_ended_leaves_all_its_lines(trio: Tr
     assert waiting.result()["granted"]
 
 
+def test_an_upgrade_that_closes_a_circle_is_found(trio: Trio) -> None:
+    """a and b read x; b waits for what a holds; then a wants to write x."""
+    _, (one, two, three) = trio
+    acquire(one, "upgraded-own", "a")
+    token = acquire(one, "upgraded-x", "a", mode="shared")["token"]
+    acquire(one, "upgraded-x", "b", mode="shared")
+    waiting = Waiting(two, "upgraded-own", "b")
+    answers: list[Any] = []
+    body = {"resource": "upgraded-x", "owner": "a", "token": token, "timeout": 12}
+    upgrade = threading.Thread(target=lambda: answers.append(three.post("/lock/upgrade", body).json))
+    upgrade.start()
+    upgrade.join()
+    # It joined an empty line, so its wait is the youngest.
+    assert (answers[0]["code"], answers[0]["length"]) == ("lock_deadlock", 2)
+    assert answers[0]["cycle"][0]["mode"] == "upgrade"
+    release(one, "upgraded-own", "a")
+    assert waiting.result()["granted"]
+    assert one.get("/lock/upgraded-x").json["holder_count"] == 2, "both read on"
+
+
 def test_a_lease_that_ends_breaks_the_circle_and_nobody_is_ended(trio: Trio) -> None:
     """The lease is shorter than the grace in which no wait is told."""
     _, (one, two, three) = trio

@@ -42,6 +42,8 @@ OTHER_WORDS = {
     "because_of",
     # fields of the API that do not exist, named where it is said that they do not
     "wait_ms",
+    # a field of one refusal that its sentence does not speak of
+    "waits_for",
     # fields of the Raft core's own configuration
     *("election_ticks", "snapshot_retry_ticks", "trailing_entries"),
     # variables of the compose file

@@ -135,3 +135,146 @@ def test_a_repeat_of_a_reentrant_request_counts_once(node: NodeProcess, name: Ne
     for _ in range(2):
         assert acquire(node, resource, "a", reentrant=True, request_id=request_id)["holds"] == 2
     assert node.get(f"/lock/{resource}").json["holders"][0]["holds"] == 2
+
+
+MODES: dict[str, dict[str, Any]] = {
+    "exclusive": {},
+    "shared": {"mode": "shared"},
+    "semaphore": {"limit": 1},
+    "reentrant": {"reentrant": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("held", "waited"),
+    [*(("exclusive", waited) for waited in MODES), ("shared", "exclusive"), ("semaphore", "semaphore")],
+)
+def test_a_lease_that_ends_is_handed_over_without_anybody_asking(
+    node: NodeProcess, name: NewName, held: str, waited: str
+) -> None:
+    resource = name()
+    acquire(node, resource, "a", ttl_ms=300, **MODES[held])
+    granted = acquire(node, resource, "b", timeout=60, **MODES[waited])
+    assert granted["granted"]
+    assert 0 < granted["waited_ms"] < 10_000, "by the timer of its line, long before it would ask by itself"
+
+
+# -- upgrade and downgrade
+
+
+def change(node: NodeProcess, kind: str, resource: str, owner: str, token: int, **more: object) -> Any:
+    return node.post(f"/lock/{kind}", {"resource": resource, "owner": owner, "token": token, **more}).json
+
+
+def test_the_only_reader_becomes_the_writer_and_a_reader_again(node: NodeProcess, name: NewName) -> None:
+    resource = name()
+    token = acquire(node, resource, "a", mode="shared")["token"]
+    upgraded = change(node, "upgrade", resource, "a", token, timeout=0)
+    new = upgraded.pop("token")
+    assert new > token
+    assert 0 < upgraded.pop("ttl_ms") <= 30_000
+    assert upgraded == {"upgraded": True, "resource": resource, "owner": "a", "mode": "exclusive", "waited_ms": 0}
+    assert acquire(node, resource, "b", mode="shared")["code"] == "lock_held"
+    assert renew(node, resource, "a", token)["code"] == "lock_lost"
+    downgraded = change(node, "downgrade", resource, "a", new)
+    assert (downgraded["downgraded"], downgraded["mode"], downgraded["token"]) == (True, "shared", new)
+    assert 0 < downgraded["ttl_ms"] <= 30_000
+    assert acquire(node, resource, "b", mode="shared")["granted"]
+    assert renew(node, resource, "a", new)["renewed"]
+
+
+def waits(node: NodeProcess, answers: list[Any], kind: str, *about: Any) -> threading.Thread:
+    before = waiters(node)
+    thread = threading.Thread(target=lambda: answers.append(change(node, kind, *about, timeout=30)))
+    thread.start()
+    wait_until(lambda: waiters(node) == before + 1, f"the {kind} to wait")
+    return thread
+
+
+def test_an_upgrade_waits_for_the_other_readers_before_the_writer(node: NodeProcess, name: NewName) -> None:
+    resource = name()
+    token = acquire(node, resource, "a", mode="shared")["token"]
+    acquire(node, resource, "b", mode="shared")
+    wrote: list[Any] = []
+    writer = threading.Thread(target=lambda: wrote.append(acquire(node, resource, "w", timeout=30)))
+    writer.start()
+    wait_until(lambda: waiters(node) == 1, "the writer to wait")
+    upgraded: list[Any] = []
+    upgrade = waits(node, upgraded, "upgrade", resource, "a", token)
+    wait_until(lambda: len(node.get(f"/lock/{resource}").json["waiters"]) == 2, "both to stand in line")
+    assert node.get(f"/lock/{resource}").json["waiters"][0] == {"owner": "a", "mode": "upgrade", "position": 1}
+    release(node, resource, "b")
+    upgrade.join()
+    assert upgraded[0]["upgraded"]
+    assert not wrote
+    assert release(node, resource, "a", token=upgraded[0]["token"]) == {"released": True}
+    writer.join()
+    assert wrote[0]["token"] > upgraded[0]["token"]
+
+
+def test_a_second_upgrade_is_a_deadlock_at_once(node: NodeProcess, name: NewName) -> None:
+    resource = name()
+    tokens = {owner: acquire(node, resource, owner, mode="shared")["token"] for owner in "ab"}
+    answers: list[Any] = []
+    first = waits(node, answers, "upgrade", resource, "a", tokens["a"])
+    wait_until(lambda: node.get(f"/lock/{resource}").json["waiters"] != [], "a to stand in line")
+    refused = change(node, "upgrade", resource, "b", tokens["b"], timeout=30)
+    assert (refused["upgraded"], refused["code"], refused["length"]) == (False, "lock_deadlock", 2)
+    assert [(step["owner"], step["held_by"]) for step in refused["cycle"]] == [("b", "a"), ("a", "b")]
+    assert renew(node, resource, "b", tokens["b"])["renewed"], "it keeps what it has"
+    release(node, resource, "b")
+    first.join()
+    assert answers[0]["upgraded"]
+
+
+def test_an_upgrade_in_vain_keeps_the_shared_hold(node: NodeProcess, name: NewName) -> None:
+    resource = name()
+    token = acquire(node, resource, "a", mode="shared")["token"]
+    acquire(node, resource, "b", mode="shared")
+    for timeout in (0, 0.2):
+        refused = change(node, "upgrade", resource, "a", token, timeout=timeout)
+        assert (refused["upgraded"], refused["code"], refused["holder_count"]) == (False, "lock_held", 2)
+    assert node.get(f"/lock/{resource}").json["waiters"] == []
+    assert renew(node, resource, "a", token)["renewed"]
+    assert acquire(node, resource, "c", mode="shared")["granted"], "nobody is kept out any longer"
+
+
+def test_an_upgrade_whose_own_lease_ends_while_it_waits_is_told_so(node: NodeProcess, name: NewName) -> None:
+    resource = name()
+    token = acquire(node, resource, "a", mode="shared", ttl_ms=300)["token"]
+    acquire(node, resource, "b", mode="shared")
+    refused = change(node, "upgrade", resource, "a", token, timeout=60)
+    assert (refused["upgraded"], refused["code"]) == (False, "lock_not_held")
+
+
+def test_a_downgrade_lets_the_readers_in_that_wait(node: NodeProcess, name: NewName) -> None:
+    resource = name()
+    token = acquire(node, resource, "a")["token"]
+    read: list[Any] = []
+    reader = threading.Thread(target=lambda: read.append(acquire(node, resource, "r", mode="shared", timeout=30)))
+    reader.start()
+    wait_until(lambda: node.get(f"/lock/{resource}").json["waiters"] != [], "the reader to stand in line")
+    assert change(node, "downgrade", resource, "a", token)["downgraded"]
+    reader.join()
+    assert read[0]["granted"]
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("upgrade", "exclusive"), ("downgrade", "shared")])
+def test_a_change_that_cannot_be_is_refused(node: NodeProcess, name: NewName, kind: str, mode: str) -> None:
+    resource = name()
+    assert change(node, kind, resource, "a", 1)["code"] == "lock_not_held"
+    token = acquire(node, resource, "a", mode=mode)["token"]
+    refused = change(node, kind, resource, "a", token)
+    assert (refused["code"], refused["held_mode"], refused[f"{kind}d"]) == ("lock_mode_mismatch", mode, False)
+    assert change(node, kind, resource, "a", token - 1)["code"] == "token_stale"
+    assert change(node, kind, resource, "stranger", token)["code"] == "lock_not_held"
+    assert node.get(f"/lock/{resource}").json["holders"][0]["token"] == token
+
+
+def test_a_repeated_upgrade_gets_the_same_token(node: NodeProcess, name: NewName) -> None:
+    resource, request_id = name(), name()
+    token = acquire(node, resource, "a", mode="shared")["token"]
+    first = change(node, "upgrade", resource, "a", token, request_id=request_id)
+    assert change(node, "upgrade", resource, "a", token, request_id=request_id)["token"] == first["token"]
+    release(node, resource, "a")
+    assert change(node, "upgrade", resource, "a", token, request_id=request_id)["code"] == "lock_released"

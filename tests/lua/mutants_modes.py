@@ -1,9 +1,11 @@
-"""Re-entrant holds, semaphores and what a hold has beside its lease, without one of their rules each: see
+"""Re-entrant holds, semaphores, upgrades and what a hold has beside its lease, without one of their rules each: see
 test_mutants.py."""
 
+from tests.lua import test_lock_downgrade as downgrade
 from tests.lua import test_lock_records as records
 from tests.lua import test_lock_reentrant as reentrant
 from tests.lua import test_lock_semaphore as semaphore
+from tests.lua import test_lock_upgrade as upgrade
 from tests.lua.mutant import Mutant
 
 _ENTERING = (
@@ -273,4 +275,135 @@ _RECORDS = (
         ("exclusive",),
     ),
 )
-MUTANTS = (*_ENTERING, *_PERMITS, *_RECORDS)
+_CHANGES = (
+    Mutant(
+        "upgraded among readers",
+        "lock/upgrade",
+        ".live - 1\n",
+        ".live * 0\n",
+        upgrade.test_a_try_changes_nothing_while_others_read,
+    ),
+    Mutant(
+        "upgrade waits behind others",
+        "lock/upgrade",
+        "first[2] and first[2] - 1",
+        "first[2] and first[2] + 1000",
+        upgrade.test_it_waits_before_all_others_and_keeps_readers_out,
+    ),
+    Mutant(
+        "two upgrades wait for each other",
+        "lock/upgrade",
+        'if mode == "upgrade" and',
+        'if mode == "" and',
+        upgrade.test_a_second_upgrade_is_refused_at_once,
+    ),
+    Mutant(
+        "dead upgrade in the way",
+        "lock/upgrade",
+        'tonumber(redis.call("ZSCORE", KEYS[9], whose) or 0) > now_ms',
+        "whose",
+        upgrade.test_an_upgrade_of_a_dead_node_is_in_nobodys_way,
+    ),
+    Mutant(
+        "upgraded under the old token",
+        "lock/upgrade",
+        "own.token ~= ARGV[5]",
+        'ARGV[5] == ""',
+        upgrade.test_a_stranger_and_an_old_token_are_refused,
+    ),
+    Mutant(
+        "any hold upgraded",
+        "lock/upgrade",
+        'if own.mode ~= "shared" then',
+        "if not own.mode then",
+        upgrade.test_only_a_shared_hold_is_upgraded,
+        ("exclusive",),
+    ),
+    Mutant(
+        "upgraded in quarantine",
+        "lock/upgrade",
+        "if begins_in_ms > 0 then",
+        "if begins_in_ms > 1e12 then",
+        upgrade.test_nothing_is_upgraded_in_quarantine,
+    ),
+    Mutant(
+        "place of an upgrade left in the line",
+        "lock/upgrade",
+        "if place then\n  leave_line(",
+        "if not waiter then\n  leave_line(",
+        upgrade.test_it_waits_before_all_others_and_keeps_readers_out,
+    ),
+    Mutant(
+        "upgraded past the longest time",
+        "lock/upgrade",
+        "math.min(own.ttl_ms, left_ms)",
+        "own.ttl_ms",
+        upgrade.test_count_metadata_and_longest_time_stay,
+    ),
+    Mutant(
+        "turn of an upgrade told while others read",
+        "lib/hand_over",
+        "or held.live == 1 or own_ends_at",
+        "or held.live > 0 or own_ends_at",
+        upgrade.test_attending_tells_of_a_turn_whose_message_was_lost,
+    ),
+    Mutant(
+        "upgrade waits for a hold that is over",
+        "lib/hand_over",
+        " or own_ends_at <= now_ms then",
+        " then",
+        upgrade.test_one_whose_own_lease_ends_while_it_waits_hears_of_it,
+    ),
+    Mutant(
+        "own end taken for that of the others",
+        "lib/hand_over",
+        "last[3] == owner and last[2] or last[4]",
+        "last[4]",
+        upgrade.test_nodes_look_when_it_may_be_its_turn,
+        (60_000, 20_000),
+    ),
+    Mutant(
+        "own end not looked for",
+        "lib/hand_over",
+        "return false, math.min(own_ends_at,",
+        "return false, math.max(0,",
+        upgrade.test_nodes_look_when_it_may_be_its_turn,
+        (20_000, 60_000),
+    ),
+    Mutant(
+        "downgraded without a word to those who wait",
+        "lock/downgrade",
+        'redis.call("EXISTS", waiters) == 1',
+        'redis.call("EXISTS", waiters) == 2',
+        downgrade.test_readers_at_the_head_come_in_at_once_and_no_writer,
+    ),
+    Mutant(
+        "downgraded in quarantine",
+        "lock/downgrade",
+        "if left_ms > 0 then",
+        "if left_ms < 0 then",
+        downgrade.test_what_redis_shows_of_an_older_generation_is_no_proof,
+    ),
+    Mutant(
+        "let in without the counter",
+        "lock/downgrade",
+        "if not counter_is_lost and",
+        "if",
+        downgrade.test_nobody_is_let_in_without_the_counter,
+    ),
+    Mutant(
+        "downgraded under an old token",
+        "lock/downgrade",
+        "own.token ~= ARGV[5]",
+        "not own.token",
+        downgrade.test_a_stranger_and_an_old_token_are_refused,
+    ),
+    Mutant(
+        "downgrade begins a new lease",
+        "lock/downgrade",
+        'math.max(redis.call("PTTL", lock), 1)',
+        "tonumber(own.ttl_ms) + 60000",
+        downgrade.test_the_writer_becomes_a_reader_with_its_token_and_lease,
+    ),
+)
+MUTANTS = (*_ENTERING, *_PERMITS, *_RECORDS, *_CHANGES)

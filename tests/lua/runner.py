@@ -362,6 +362,21 @@ class Runner:
         given = {"waiter": waiter_of(owner), **args}
         return self.call("lock.withdraw", resource, session=session, owner=owner, **given)
 
+    def upgrade(self, owner: str, token: int, *, resource: str = "res", **args: Any) -> Reply:
+        """Only a try, unless `wait_ms` says how long it waits."""
+        given = {
+            "ttl_ms": "",
+            "waiter": waiter_of("upgrade" + owner),
+            "session": SESSION,
+            "session_ms": SESSION_MS,
+            "wait_ms": 0,
+            **args,
+        }
+        return self.call("lock.upgrade", resource, owner=owner, token=token, **given)
+
+    def downgrade(self, owner: str, token: int, *, resource: str = "res", **args: Any) -> Reply:
+        return self.call("lock.downgrade", resource, owner=owner, token=token, **args)
+
     def hand_over(self, resource: str = "res") -> Reply:
         return self.call("lock.hand_over", resource)
 

@@ -22,6 +22,7 @@ from tests.support import DEADLINE_S
 Once = Callable[[Runner, str], Reply]
 """A call that would change something in the prepared partition, with a request id."""
 OLD_TOKEN = ((GENERATION - 1) << COUNTER_BITS) + 1
+SECOND_TOKEN = (GENERATION << COUNTER_BITS) + 2
 
 
 MUTATIONS: dict[str, Once] = {
@@ -30,6 +31,8 @@ MUTATIONS: dict[str, Once] = {
     "lock.release": lambda run, rid: run.release("a", request_id=rid),
     "lock.renew": lambda run, rid: run.renew("a", token_of(run), 50_000, request_id=rid),
     "lock.reattach": lambda run, rid: run.reattach("a", OLD_TOKEN, request_id=rid),
+    "lock.upgrade": lambda run, rid: run.upgrade("r", SECOND_TOKEN, resource="up", request_id=rid),
+    "lock.downgrade": lambda run, rid: run.downgrade("a", token_of(run) or SECOND_TOKEN - 1, request_id=rid),
     "lock.release_all": lambda run, rid: run.release_all("a", ["res", "none"], request_id=rid),
     "lock.renew_all": lambda run, rid: run.renew_all(
         "two", "pq", token_of(run, "p"), token_of(run, "q"), ttl_ms=50_000, request_id=rid
@@ -86,8 +89,8 @@ FENCES = {"fence.install", "fence.check"}
 """They are about another fence than the installed one: each has that in tests of its own."""
 IN_QUARANTINE = {"lock.reattach", "lock.lift", "fence.shorten"}
 GRANTING = {"lock.acquire", "lock.confirm", "lock.renew", "lock.reattach"}
-MARKING = {"lock.renew_all"}
-"""They say so in a value of their own."""
+MARKING = {"lock.renew_all": 0, "lock.upgrade": 2, "lock.downgrade": 1}
+"""They say so in a value of their own, at this place."""
 each_mutation = pytest.mark.parametrize("name", MUTATIONS)
 
 
@@ -107,6 +110,8 @@ def prepare(run: Runner, name: str = "") -> None:
         run.install(GENERATION, quarantine_ms=QUARANTINE_MS)
     else:
         run.granted("a")
+    if name == "lock.upgrade":
+        run.granted("r", "shared", resource="up")
     if name == "lock.confirm":
         run.waiting("w")
         run.release("a")
@@ -163,7 +168,9 @@ def test_a_repeated_request_gets_the_first_outcome_and_changes_nothing(run: Runn
     before = run.snapshot()
     # A lease that a repeat tells of began with the first request, so its caller must not reckon from now.
     again = [1] if name in GRANTING else []
-    fields = [1, *first.fields[1:]] if name in MARKING else [*first.fields, *again]
+    fields = [*first.fields, *again]
+    if name in MARKING:
+        fields[MARKING[name]] = 1
     for _ in range(2):
         assert call(run, name, "r1") == ("ok", fields)
     assert run.snapshot() == before

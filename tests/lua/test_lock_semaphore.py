@@ -176,6 +176,16 @@ def test_ended_holds_are_cleared_a_thousand_at_a_time(run: Runner) -> None:
     taken(run, "b", 99, limit=5_000)
 
 
+def test_the_largest_semaphore_is_full_when_all_its_permits_are_taken(run: Runner) -> None:
+    taken(run, "a", 1, limit=10_000, ttl_ms=60_000)
+    _many(run, 9_999, ends_in_ms=50_000, limit=10_000)
+    assert take(run, "b", limit=10_000).code == "lock_held"
+    stand(run, "b", limit=10_000)
+    assert run.hand_over().fields[0] <= 50_000, "any of them may be the one to make room"
+    run.release("a")
+    assert run.line() == []
+
+
 # -- in line
 
 

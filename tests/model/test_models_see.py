@@ -9,6 +9,7 @@ from tests.lua.test_mutants import MUTANTS
 from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
+from tests.model.test_modes_model import ModesMachine
 from tests.model.test_queue_model import QueueMachine
 from tests.model.test_several_model import SeveralMachine
 from tests.model.world import World, explore
@@ -59,6 +60,12 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "ended grant of several repeated",
         "several renewed in part",
         "places of several given up by another session",
+    ),
+    ModesMachine: (
+        "another mode entered",
+        "limit not compared",
+        "upgraded among readers",
+        "two upgrades wait for each other",
     ),
     QueueMachine: (
         "duplicate queued",

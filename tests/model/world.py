@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
@@ -61,22 +62,32 @@ class World(RuleBasedStateMachine):
         self.run.pass_time(self.travelled_ms - copy.travelled_ms + MOMENT_MS // 50)
 
 
+STEPS_A_LIFE = 40
+
+
 def explore(
-    machine: type[World], server: RedisServer, *, examples_max: int, script_set: ScriptSet | None = None
+    machine: type[World],
+    server: RedisServer,
+    *,
+    examples_max: int,
+    script_set: ScriptSet | None = None,
+    seed: int | None = None,
 ) -> None:
-    """Live that many lives, always the same ones; on a mutant stop at the first failure, which nobody will read."""
+    """Live that many lives, always the same ones, or those of a seed; on a mutant stop at the first failure, which
+    nobody will read."""
     bounded = settings(
         max_examples=examples_max,
-        stateful_step_count=40,
-        derandomize=True,
+        stateful_step_count=STEPS_A_LIFE,
+        derandomize=seed is None,
         database=None,
         deadline=None,
         phases=[Phase.generate] if script_set else [Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(
-        type("Machine", (machine,), {"server": server, "script_set": script_set}), settings=bounded
-    )
+    lives = type("Machine", (machine,), {"server": server, "script_set": script_set})
+    if seed is not None:
+        lives = hypothesis.seed(seed)(lives)
+    run_state_machine_as_test(lives, settings=bounded)
 
 
 def mark(request_id: str, contents: tuple[Any, ...]) -> str:

@@ -24,6 +24,8 @@ WORDS = {
     "lock.acquire": "resource=r1 owner=alice",
     "lock.release": "resource=r1 owner=alice",
     "lock.renew": "resource=r1 owner=alice token=68719476737",
+    "lock.upgrade": "resource=r1 owner=alice token=68719476737 waiter=a1 session=b2",
+    "lock.downgrade": "resource=r1 owner=alice token=68719476737",
     "lock.inspect": "resource=r1",
     "queue.publish": 'topic=t id=m1 data={"x":1}',
     "queue.consume": "topic=t",

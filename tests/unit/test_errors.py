@@ -1,6 +1,7 @@
 """The registry of refusals: one file, from which the classes and the page are made."""
 
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -23,11 +24,13 @@ def test_the_classes_are_made_from_the_registry_as_it_is() -> None:
 
 @each_entry
 def test_every_entry_is_a_class_that_can_be_raised_and_read(entry: registry.ErrorEntry) -> None:
-    error = BY_CODE[entry.code](**dict.fromkeys(entry.detail_fields, "?"), holders=[])
+    in_advice = [name for _, name, _, _ in Formatter().parse(entry.action) if name]
+    error = BY_CODE[entry.code](**dict.fromkeys([*entry.detail_fields, *in_advice], "?"), holders=[])
     assert (type(error).__name__, error.code, error.status) == (entry.class_name, entry.code, entry.status)
     assert (error.title, error.action, error.retry) == (entry.title, entry.action, entry.retry)
     assert error.detail == entry.detail.format(**dict.fromkeys(entry.detail_fields, "?"))
-    assert str(error) == f"{error.code}: {error.detail} {error.action}"
+    assert str(error) == f"{error.code}: {error.detail} {error.advice}"
+    assert "{" not in error.advice
     assert error.fields["holders"] == []
 
 

@@ -98,8 +98,12 @@ class Delegation:
         return min(self._usual_ms, announced_ms) if self._is_lowering else announced_ms
 
     async def _announce(self, lease_ms: int) -> None:
-        command = CoverLeases(self._me, self._machine.state.cover(self._me).index, lease_ms)
+        known = self._machine.state.cover(self._me).index
         try:
-            await self._decisions.propose(command, timeout_s=ANNOUNCE_TIMEOUT_S)
+            await self._decisions.propose(CoverLeases(self._me, known, lease_ms), timeout_s=ANNOUNCE_TIMEOUT_S)
+            if self._machine.state.cover(self._me).index == known:
+                # Decided, or overtaken by another, where this node has not come to yet: what the leader said arrives
+                # before its log does when the way between them loses packets.
+                await self._decisions.confirm_read(ANNOUNCE_TIMEOUT_S)
         except (NotCommitted, DecisionUnknown):
             return  # the caller looks at what is decided
