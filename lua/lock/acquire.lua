@@ -56,6 +56,7 @@ end
 --- @include lib/own_hold
 --- @include lib/permits
 --- @include lib/refuse
+--- @include lib/told_again
 --- @include lib/write_hold
 local lock, readers, reader_holds, owner, mode = KEYS[4], KEYS[5], KEYS[6], ARGV[4], ARGV[5]
 local ttl_ms, asked, now_ms = tonumber(ARGV[6]), parse_detail(ARGV[7]), redis_now_ms()
@@ -63,6 +64,7 @@ local own = (first_outcome or asked.is_reentrant) and own_hold(lock, readers, re
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
   if own and own.token == token then
+    told_again()
     first_outcome[4] = 1
     return first_outcome
   end

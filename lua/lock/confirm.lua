@@ -31,6 +31,7 @@
 --- @include lib/own_hold
 --- @include lib/held_until
 --- @include lib/tell_if_sooner
+--- @include lib/told_again
 --- @include lib/write_hold
 local lock, readers, reader_holds, waiter_info = KEYS[3], KEYS[4], KEYS[5], KEYS[7]
 local owner, token, waiter = ARGV[4], ARGV[5], ARGV[7]
@@ -40,6 +41,7 @@ local held = own and own.token
 if first_outcome then
   local first = string.format("%.0f", first_outcome[2])
   if held == first then
+    told_again()
     first_outcome[4] = 1
     return first_outcome
   end

@@ -45,12 +45,14 @@
 --- @include lib/line
 --- @include lib/hand_over
 --- @include lib/print_waiter
+--- @include lib/told_again
 local owner, mode, ttl_ms, waiter, session, wake_channel = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[10]
 local own, now_ms, limit = own_hold(lock, readers, reader_holds, owner), redis_now_ms(), parse_detail(ARGV[11]).limit
 local held = own and own.token
 if first_outcome then
   local token = string.format("%.0f", first_outcome[2])
   if held == token then
+    told_again()
     return { OK, 0, 0, 0, token, 0 }
   end
   return { LOCK_RELEASED, token }

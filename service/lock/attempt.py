@@ -27,7 +27,7 @@ from service.error_registry import (
 from service.errors import SimpulError
 from service.limits import LOCK_HOLDERS_MAX, LOCK_WAITERS_MAX
 from service.lock.asked import rest_of, settle
-from service.lock.calls import ACQUIRE, CONFIRM, RELEASE, RENEW, WAIT, WITHDRAW, Place, read_holders
+from service.lock.calls import ACQUIRE, CONFIRM, GIVE_BACK, RELEASE, RENEW, WAIT, WITHDRAW, Place, read_holders
 from service.lock.parts import Parts
 from service.lock.waiting import SESSION_MS
 from service.lock.wire import AcquireRequest, Granted, Released
@@ -54,6 +54,7 @@ class Attempt:
         self._fingerprint = identity.fingerprint
         self._outcome = place.partition.outcome + identity.key_suffix
         self._position = 0
+        self._waiter = b""
 
     async def run(self) -> list[Any]:
         """Raises NoDelegation, LeaseNotCovered, or what the store raises."""
@@ -100,7 +101,8 @@ class Attempt:
         Raises LockDeadlock, LockWaitersFull, NodeStopping, and what `run` raises.
         """
         self._deadline = asyncio.get_running_loop().time() + self.request.timeout
-        self._parked = self._parts.waiting.park((self.place,), self._waiter_id(), self._owner, self._stand_in_line)
+        self._waiter = self._waiter_id()
+        self._parked = self._parts.waiting.park((self.place,), self._waiter, self._owner, self._stand_in_line)
         turn = _Turn()
         try:
             reply = await self._until_granted(turn)
@@ -276,11 +278,20 @@ class Attempt:
             raise
 
     async def _give_back(self, token: int) -> None:
+        """Unless a repeat of this request, through whatever node, was told of the grant meanwhile."""
         parts, of = self._parts, self.place.partition
         keys = (of.outcome, *self.place.line_keys, of.lock_events)
-        reply = await parts.scripts.call(RELEASE, of, keys, (b"", 0, self._owner, token, parts.keys.wake_channel, b""))
-        if reply[0] == _OK:
-            released(parts, self.place, self._owner, reply)
+        if not parts.scripts.has(GIVE_BACK):
+            # The active scripts are those of a release that kept no note of repeats.
+            once = (b"", 0, self._owner, token)
+            reply = await parts.scripts.call(RELEASE, of, keys, (*once, parts.keys.wake_channel, b""))
+            if reply[0] == _OK:
+                released(parts, self.place, self._owner, reply)
+            return
+        args = (self._fingerprint, self._owner, token, self._waiter, parts.keys.wake_channel)
+        _, is_given_back, *rest = await parts.scripts.call(GIVE_BACK, of, (self._outcome, *keys[1:]), args)
+        if is_given_back:
+            released(parts, self.place, self._owner, [_OK, *rest])
 
     # Answers
 

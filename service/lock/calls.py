@@ -31,6 +31,11 @@ CONFIRM = declare(
     args="fence fingerprint keep_ms owner token ttl_ms waiter wake_channel",
 )
 WITHDRAW = declare("lock.withdraw", keys=f"fence quarantine {_LINE}", args="fence waiter session owner wake_channel")
+GIVE_BACK = declare(
+    "lock.give_back",
+    keys=f"fence outcome {_LINE} lock_events",
+    args="fence fingerprint owner token waiter wake_channel",
+)
 HAND_OVER = declare("lock.hand_over", keys=f"fence quarantine {_LINE}", args="fence wake_channel")
 ATTEND = declare("lock.attend", keys="fence sessions granted", args="fence session session_ms cursor")
 BLOCKERS = declare(

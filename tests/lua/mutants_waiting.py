@@ -2,6 +2,7 @@
 
 from tests.lua import test_lock_attend as attend
 from tests.lua import test_lock_confirm as confirm
+from tests.lua import test_lock_give_back as give_back
 from tests.lua import test_lock_hand_over as hand_over
 from tests.lua import test_lock_wait as wait
 from tests.lua import test_lock_withdraw as withdraw
@@ -306,4 +307,53 @@ _LEAVING = (
         attend.test_a_lapsed_grant_is_forgotten_once_its_session_must_have_heard_of_it,
     ),
 )
-MUTANTS = (*_HANDING, *_STANDING, *_LEAVING)
+_GIVING_BACK = (
+    *(
+        Mutant(
+            f"{how} of a repeat not noted",
+            "lib/told_again",
+            "first_outcome, 1 }",
+            "first_outcome }",
+            give_back.test_what_a_repeat_was_told_of_is_not_given_back,
+            (how,),
+        )
+        for how in ("acquire", "wait", "confirm")
+    ),
+    Mutant(
+        "given back although a repeat was told",
+        "lock/give_back",
+        "fingerprint ~= ARGV[2] or is_told_again",
+        "fingerprint ~= ARGV[2]",
+        give_back.test_what_a_repeat_was_told_of_is_not_given_back,
+        ("acquire",),
+    ),
+    Mutant(
+        "given back by another request",
+        "lock/give_back",
+        "fingerprint ~= ARGV[2] or is_told_again",
+        "fingerprint ~= ARGV[2] and false or is_told_again",
+        give_back.test_the_outcome_of_another_request_stays,
+    ),
+    Mutant(
+        "given back before it is confirmed",
+        "lock/give_back",
+        'redis.call("HEXISTS", granted, waiter) == 1',
+        "false",
+        give_back.test_what_a_repeat_has_yet_to_confirm_is_not_given_back,
+    ),
+    Mutant(
+        "later hold given back",
+        "lock/give_back",
+        "own.token ~= token or",
+        "",
+        give_back.test_only_the_grant_that_is_named_ends,
+    ),
+    Mutant(
+        "what was given back is remembered",
+        "lock/give_back",
+        'redis.call("DEL", KEYS[2])',
+        "",
+        give_back.test_a_repeat_of_what_was_given_back_asks_anew,
+    ),
+)
+MUTANTS = (*_HANDING, *_STANDING, *_LEAVING, *_GIVING_BACK)

@@ -362,6 +362,10 @@ class Runner:
         given = {"waiter": waiter_of(owner), **args}
         return self.call("lock.withdraw", resource, session=session, owner=owner, **given)
 
+    def give_back(self, owner: str, token: int, *, resource: str = "res", **args: Any) -> Reply:
+        given = {"waiter": waiter_of(owner), **args}
+        return self.call("lock.give_back", resource, owner=owner, token=token, **given)
+
     def upgrade(self, owner: str, token: int, *, resource: str = "res", **args: Any) -> Reply:
         """Only a try, unless `wait_ms` says how long it waits."""
         given = {

@@ -50,6 +50,7 @@ WORDS = {
     "lock.wait": "resource=r1 owner=alice waiter=a1 session=b2",
     "lock.confirm": "resource=r1 owner=alice token=68719476737 waiter=a1",
     "lock.withdraw": "resource=r1 owner=alice waiter=a1 session=b2",
+    "lock.give_back": "resource=r1 owner=alice token=68719476737 waiter=a1",
     "lock.hand_over": "resource=r1",
     "lock.blockers": "resource=r1",
     "lock.cancel": "resource=r1 waiter=a1 place=1700000000000000 blocker=bob token=68719476737 why=because",
