@@ -40,6 +40,24 @@ def release(client: str, at: At, token: int, outcome: Outcome = "ok", code: str 
     return event(client, "release", "r", at, outcome, code=code, token=token)
 
 
+def enter(owner: str, at: At, token: int, holds: int, outcome: Outcome = "ok") -> Event:
+    return event(owner, "enter", "e", at, outcome, owner=owner, token=token, holds=holds, ttl_ms=1000)
+
+
+def leave(owner: str, at: At, token: int, holds: int, outcome: Outcome = "ok") -> Event:
+    """`holds`: how often it is still in."""
+    return event(owner, "leave", "e", at, outcome, owner=owner, token=token, holds=holds)
+
+
+def take(owner: str, at: At, token: int, permits: int = 1, outcome: Outcome = "ok") -> Event:
+    """Of three permits."""
+    return event(owner, "take", "s", at, outcome, owner=owner, token=token, permits=permits, limit=3, ttl_ms=1000)
+
+
+def give(owner: str, at: At, token: int, outcome: Outcome = "ok") -> Event:
+    return event(owner, "give", "s", at, outcome, owner=owner, token=token)
+
+
 def loss(at: At) -> Event:
     return event("", NEMESIS, "flushall", at, loses=True)
 

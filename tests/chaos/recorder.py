@@ -48,10 +48,19 @@ class Client:
         self._connections = [Connection(port) for port in ports]
 
     async def ask(
-        self, node: int, path: str, target: str, body: dict[str, Any], keep: Mapping[str, str] = NOTHING, **note: Any
+        self,
+        node: int,
+        path: str,
+        target: str,
+        body: dict[str, Any],
+        keep: Mapping[str, str] = NOTHING,
+        *,
+        operation: str = "",
+        **note: Any,
     ) -> Event:
-        """The event as recorded: with what was asked, fields of the answer as `keep` names them, and `note`."""
-        recorder, operation = self.recorder, path.rpartition("/")[2]
+        """The event as recorded: with what was asked, fields of the answer as `keep` names them, and `note`. The
+        operation is named by the path unless it is given."""
+        recorder, operation = self.recorder, operation or path.rpartition("/")[2]
         values = {name: value for name, value in body.items() if name in _ASKED} | note
         invoked_ms = recorder.now_ms()
         outcome: Outcome
@@ -75,7 +84,7 @@ class Client:
             connection.close()
 
 
-_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "receipt", "id"}
+_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "receipt", "id", "limit", "permits"}
 
 
 def classify(reply: Reply) -> tuple[Outcome, str]:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.chaos.checkers import CHECKERS, Checker, violations
 from tests.chaos.checkers.cache import no_stale_read
+from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
+from tests.chaos.checkers.permits import is_a_semaphore
 from tests.chaos.checkers.queue import no_acknowledged_message_is_lost, superseded_receipts_are_refused
 from tests.chaos.checkers.register import no_guarded_update_is_lost, no_update_is_lost_to_a_holder, stale_writers_fail
 from tests.chaos.checkers.tokens import tokens_rise
@@ -18,13 +20,17 @@ from tests.chaos.histories import (
     ack,
     acquire,
     consume,
+    enter,
     get,
+    give,
     invalidate,
+    leave,
     loss,
     publish,
     put,
     release,
     renew,
+    take,
     write,
 )
 from tests.chaos.history import Event, load, save
@@ -128,6 +134,31 @@ BAD: dict[str, tuple[Checker, list[Event]]] = {
         is_a_fenced_mutex,
         [acquire("a", (0, 30), 2), release("a", (31, 32), 2), acquire("b", (10, 35), 1), release("b", (40, 41), 1)],
     ),
+    "a stranger who enters": (
+        is_a_reentrant_mutex,
+        [enter("a", (0, 5), 1, 1), enter("b", (10, 15), 2, 1)],
+    ),
+    "somebody who enters after leaving once of twice": (
+        is_a_reentrant_mutex,
+        [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 1, 2), leave("a", (8, 9), 1, 1), enter("b", (10, 15), 2, 1)],
+    ),
+    "an entry that was not counted": (
+        is_a_reentrant_mutex,
+        [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 1, 2), leave("a", (8, 9), 1, 0)],
+    ),
+    "an entry counted twice": (is_a_reentrant_mutex, [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 1, 3)]),
+    "an entry with another token": (is_a_reentrant_mutex, [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 2, 2)]),
+    "a stranger who leaves": (is_a_reentrant_mutex, [enter("a", (0, 5), 1, 1), leave("b", (6, 7), 1, 0)]),
+    "an entry with a token below an earlier one": (
+        is_a_fenced_reentrant_mutex,
+        [enter("a", (0, 5), 2, 1), leave("a", (6, 7), 2, 0), enter("b", (10, 15), 1, 1)],
+    ),
+    "a fourth permit of three": (
+        is_a_semaphore,
+        [take("a", (0, 5), 1, 2), take("b", (6, 7), 2), take("c", (8, 9), 3)],
+    ),
+    "a permit given back twice": (is_a_semaphore, [take("a", (0, 5), 1), give("a", (6, 7), 1), give("a", (8, 9), 1)]),
+    "a permit given back by a stranger": (is_a_semaphore, [take("a", (0, 5), 1), give("b", (6, 7), 1)]),
     "a message nobody got": (no_acknowledged_message_is_lost, [publish("m", (0, 5))]),
     "a message never acked": (no_acknowledged_message_is_lost, [publish("m", (0, 5)), consume("m", (6, 7))]),
     "an ack that was refused": (
@@ -212,6 +243,38 @@ GOOD: dict[str, list[Event]] = {
         acquire("b", (10, 20), 2),
     ],
     "a late release of a hold that nobody followed": [acquire("a", (0, 5), 1, ttl_ms=300), release("a", (310, 315), 1)],
+    "somebody who enters after the last has left": [
+        enter("a", (0, 5), 1, 1),
+        enter("a", (6, 7), 1, 2),
+        leave("a", (8, 9), 1, 1),
+        leave("a", (10, 12), 1, 0),
+        enter("b", (11, 15), 2, 1),
+    ],
+    "somebody who enters after a lease that the last entry prolonged": [
+        enter("a", (0, 5), 1, 1),
+        enter("a", (500, 505), 1, 2),
+        enter("b", (1400, 1505), 2, 1),
+    ],
+    "somebody who enters while leaving of unknown outcome is on its way": [
+        enter("a", (0, 5), 1, 1),
+        leave("a", (6, 20), 1, 0, "unknown"),
+        enter("b", (30, 35), 2, 1),
+    ],
+    "a count that is too high after a loss": [
+        enter("a", (0, 5), 1, 1),
+        enter("a", (6, 7), 1, 2),
+        leave("a", (8, 9), 1, 1),
+        loss((10, 20)),
+        leave("a", (30, 31), 1, 1),
+    ],
+    "three permits, and another after one came back": [
+        take("a", (0, 5), 1, 2),
+        take("b", (6, 7), 2),
+        give("a", (8, 20), 1),
+        take("c", (9, 15), 3, 2),
+    ],
+    "a permit whose lease has ended": [take("a", (0, 5), 1, 3), take("b", (990, 1005), 2)],
+    "a permit taken and never told": [take("a", (0, 5), 1, 3, "unknown"), take("b", (6, 7), 2)],
     "writes that build on each other": [write(1, "a", 1, 0, 1), write(2, "a", 1, 1, 2), write(3, "b", 2, 2, 3)],
     "a stale writer that was refused": [
         write(1, "b", 2, 0, 1),

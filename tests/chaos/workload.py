@@ -20,10 +20,14 @@ from tests.chaos.registers import Register
 LOCK_CLIENTS = 8
 QUEUE_CLIENTS = 3
 CACHE_CLIENTS = 2
+ENTERING_CLIENTS = 2
+PERMIT_CLIENTS = 4
 
 EXCLUSIVE = ("r0", "r1", "r2", "r3", "r4")
 MIXED = "rw"
 """Taken by readers and writers."""
+ENTERED = "entered"
+SEATS, LIMIT = "seats", 3
 TTL_MS = (300, 1000)
 TOPIC = "t"
 VISIBILITY_MS = 300
@@ -55,6 +59,7 @@ class Stage:
 async def play(stage: Stage, until: asyncio.Task[Any]) -> None:
     """Run all clients until a task is done, then drain the queue."""
     parts = [_lock_client] * LOCK_CLIENTS + [_queue_client] * QUEUE_CLIENTS + [_cache_client] * CACHE_CLIENTS
+    parts += [_entering_client] * ENTERING_CLIENTS + [_permit_client] * PERMIT_CLIENTS
     async with asyncio.TaskGroup() as group:
         for number, part in enumerate(parts):
             group.create_task(part(stage, f"c{number}"))
@@ -155,6 +160,55 @@ class _Holder:
     async def _release(self) -> None:
         body = {"resource": self._grant.target, "owner": self._client.name, "token": self._token}
         await self._client.ask(_node(self._chance), "/lock/release", self._grant.target, body)
+
+
+async def _entering_client(stage: Stage, name: str) -> None:
+    """Enters a re-entrant lock up to three times, and leaves it as often, through any nodes."""
+    client, chance = stage.client(name)
+    number = 0
+    while stage.running:
+        number += 1
+        owner, token, depth = f"{name}-{number}", 0, 0
+        for _ in range(chance.randint(1, 3)):
+            body = {"resource": ENTERED, "owner": owner, "reentrant": True, "ttl_ms": 1000, "timeout": 0.3}
+            kept = {"token": "token", "holds": "holds"}
+            entered = await client.ask(_node(chance), "/lock/acquire", ENTERED, body, kept, operation="enter")
+            if entered.outcome != "ok":
+                break
+            token, depth = int(entered.values["token"]), depth + 1
+            await asyncio.sleep(chance.uniform(0, 0.05))
+        for _ in range(depth if chance.random() < 0.9 else 0):
+            body = {"resource": ENTERED, "owner": owner, "token": token}
+            left = await client.ask(
+                _node(chance), "/lock/release", ENTERED, body, {"holds": "holds"}, operation="leave"
+            )
+            if left.outcome != "ok":
+                break
+        await asyncio.sleep(chance.uniform(0.01, 0.05))
+    client.close()
+
+
+async def _permit_client(stage: Stage, name: str) -> None:
+    client, chance = stage.client(name)
+    number = 0
+    while stage.running:
+        number += 1
+        body = {
+            "resource": SEATS,
+            "owner": f"{name}-{number}",
+            "limit": LIMIT,
+            "permits": chance.choice((1, 1, 2)),
+            "ttl_ms": 600,
+            "timeout": chance.choice((0, 0.3)),
+        }
+        taken = await client.ask(_node(chance), "/lock/acquire", SEATS, body, {"token": "token"}, operation="take")
+        if taken.outcome == "ok":
+            await asyncio.sleep(chance.uniform(0, 0.2))
+            if chance.random() < 0.9:
+                back = {"resource": SEATS, "owner": body["owner"], "token": taken.values["token"]}
+                await client.ask(_node(chance), "/lock/release", SEATS, back, operation="give")
+        await asyncio.sleep(chance.uniform(0.01, 0.05))
+    client.close()
 
 
 # Queue

@@ -7,8 +7,10 @@ does flag.
 from collections.abc import Callable
 
 from tests.chaos.checkers.cache import no_stale_read
+from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
+from tests.chaos.checkers.permits import is_a_semaphore
 from tests.chaos.checkers.queue import no_acknowledged_message_is_lost, superseded_receipts_are_refused
 from tests.chaos.checkers.register import no_guarded_update_is_lost, no_update_is_lost_to_a_holder, stale_writers_fail
 from tests.chaos.checkers.tokens import tokens_rise
@@ -24,6 +26,9 @@ LOCKS: tuple[Checker, ...] = (
     no_update_is_lost_to_a_holder,
     is_an_owner_aware_mutex,
     is_a_fenced_mutex,
+    is_a_reentrant_mutex,
+    is_a_fenced_reentrant_mutex,
+    is_a_semaphore,
 )
 QUEUES: tuple[Checker, ...] = (no_acknowledged_message_is_lost, superseded_receipts_are_refused)
 CACHES: tuple[Checker, ...] = (no_stale_read,)
