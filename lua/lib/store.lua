@@ -36,7 +36,7 @@ local function store_one(id, option, at)
     expect_by(now_ms + topic.dedup_ms)
   end
   if expires_at > 0 then
-    redis.call("ZADD", expiring, expires_at, id)
+    redis.call("ZADD", expiring, expires_at + at / 4096, id)
     expect_by(expires_at)
   end
   if ARGV[at + 1] ~= "0" then

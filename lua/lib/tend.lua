@@ -95,6 +95,13 @@ local function next_due()
   return at
 end
 
+-- A list in which there are only ids to be passed over: nobody will pop them, for nothing is to be had.
+local function clear_list()
+  if packed_settings and redis.call("EXISTS", ghosts) == 1 and ready_count() == redis.call("ZCARD", urgent) then
+    redis.call("UNLINK", ready, ghosts)
+  end
+end
+
 -- Nothing is left of a topic for which nothing was set: it is no longer special.
 local function forget_if_gone()
   if packed_settings == cmsgpack.pack({}) and redis.call("EXISTS", messages, takers, seen, ready) == 0 then
@@ -109,6 +116,7 @@ local function tend()
   if #late > 0 then
     redis.call("ZREM", takers, unpack(late))
   end
+  clear_list()
   wake_takers()
   local at = next_due()
   if at == math.huge then

@@ -24,6 +24,7 @@ if first_outcome then
   return first_outcome
 end
 --- @include lib/discard
+--- @include lib/expect
 --- @include lib/ghosts
 --- @include lib/takers
 local state = ARGV[4]
@@ -105,5 +106,7 @@ else
 end
 if state ~= "topic" and packed_settings then
   wake_takers()
+  -- The owner clears a list in which nothing but removed ids is left.
+  expect_by(now_ms)
 end
 return keep_outcome({ OK, removed, more and 1 or 0 })
