@@ -169,6 +169,9 @@ class LineMachine(World):
 
     @rule(resource=RESOURCES, owner=OWNERS, ttl=MOMENTS)
     def confirm(self, resource: str, owner: str, ttl: int) -> None:
+        if (resource, owner) in self.ended:
+            # A node confirms grants, and no wait that was ended becomes one.
+            return
         grant, hold = self.granted.get((resource, owner)), self.find(resource, owner)
         token = grant.token if grant else hold.token if hold else 1
         reply = self.run.confirm(owner, token, ttl * MOMENT_MS, resource=resource, waiter=waiter_of(resource + owner))
