@@ -109,3 +109,8 @@ FILL_MS_MAX = 60_000
 """How long one caller may take to make a missing value while others wait for it."""
 REMOVED_MAX = 1_000
 """Values that a tag removes from a partition in one request; `more` says that there are others."""
+
+ATOMIC_OPERATIONS_MAX = 16
+"""Operations in one group, which Redis does in one step."""
+ATOMIC_BYTES_MAX = 1024 * 1024
+"""All payloads of one group together."""
