@@ -9,7 +9,7 @@ copies may be served, should publications be lost. Two races are closed here:
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from service.cache.hearing import Asked, Hearing, Verdict
@@ -83,15 +83,33 @@ class NearCache:
             self._drop(key)
             self.misses += 1
             return None
-        if self._good_until[number] <= now and (
-            # What was just asked for is known to be the latest of that moment, whatever was not heard of other keys.
-            entry.read_at + self.hearing.bound_s <= now or self.hearing.is_doubted(number)
-        ):
+        if self._good_until[number] <= now and self._has_lapsed(entry, now):
             self.lapsed += 1
             return None
         self._entries.move_to_end(key)
         self.hits += 1
         return entry
+
+    def _has_lapsed(self, entry: Entry, now: float) -> bool:
+        """What was just asked for is known to be the latest of that moment, whatever was not heard of other keys."""
+        return entry.read_at + self.hearing.bound_s <= now or self.hearing.is_doubted(entry.number)
+
+    def servable(self, key: bytes) -> Entry | None:
+        """What `get` would answer now, without a trace: not counted, and no reason to keep the copy good."""
+        entry, now = self._entries.get(key), steady_s()
+        if entry is None or entry.expires_at <= now:
+            return None
+        if self._good_until[entry.number] <= now and self._has_lapsed(entry, now):
+            return None
+        return entry
+
+    def sizes(self) -> list[int]:
+        """Copies held, by partition."""
+        return [len(keys) for keys in self._in_partition]
+
+    def keys_of(self, number: int) -> Collection[bytes]:
+        """Of the copies held of a partition."""
+        return self._in_partition[number].keys()
 
     def held(self, key: bytes) -> Entry | None:
         """A copy that may be served if Redis says that it is the latest."""
