@@ -61,6 +61,17 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "ready": lambda place: place.partition.ready + place.name,
     "delayed": lambda place: place.partition.delayed + place.name,
     "inflight": lambda place: place.partition.inflight + place.name,
+    "settings": lambda place: place.partition.settings + place.name,
+    "due": lambda place: place.partition.due,
+    "urgent": lambda place: place.partition.urgent + place.name,
+    "expiring": lambda place: place.partition.expiring + place.name,
+    "line": lambda place: place.partition.line + place.name,
+    "busy": lambda place: place.partition.busy + place.name,
+    "seen": lambda place: place.partition.seen + place.name,
+    "ghosts": lambda place: place.partition.ghosts + place.name,
+    "takers": lambda place: place.partition.takers + place.name,
+    "dead": lambda place: place.partition.dead + place.name,
+    "flow": lambda place: place.partition.flow + place.name,
     "entry": lambda place: place.partition.cache + place.name,
     "tag": lambda place: place.partition.tag + place.name,
 }
@@ -80,6 +91,7 @@ _PARTITION_KEYS = frozenset(
         "sessions",
         "granted",
         "lock_events",
+        "due",
     }
 )
 """A script that has no other keys acts on the partition as a whole."""
@@ -93,6 +105,9 @@ _DEFAULTS: Mapping[str, str] = {
     "caller": "0",
     "delay_ms": "0",
     "max": "1",
+    "consumer": "redis-cli",
+    "offset": "0",
+    "limit": "20",
     "session_ms": str(SESSION_MS),
     "wait_ms": str(int(LOCK_WAIT_S_DEFAULT * 1000)),
     "visibility_ms": str(VISIBILITY_MS_DEFAULT),

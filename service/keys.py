@@ -18,13 +18,20 @@ class Partition:
     """One slice of the keyspace, with the keys every name in it shares."""
 
     __slots__ = (
+        "busy",
         "cache",
         "cluster",
+        "dead",
         "delayed",
+        "due",
         "duty",
+        "expiring",
         "fence",
+        "flow",
+        "ghosts",
         "granted",
         "inflight",
+        "line",
         "lock",
         "lock_events",
         "messages",
@@ -34,9 +41,13 @@ class Partition:
         "reader_holds",
         "readers",
         "ready",
+        "seen",
         "sessions",
+        "settings",
         "tag",
+        "takers",
         "tokens",
+        "urgent",
         "versions",
         "waiter_info",
         "waiters",
@@ -53,6 +64,7 @@ class Partition:
         self.duty = prefix + b"duty"
         self.sessions = prefix + b"sessions"
         self.granted = prefix + b"granted"
+        self.due = prefix + b"due"
         self.lock_events = prefix + b"lock_events"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
@@ -64,6 +76,16 @@ class Partition:
         self.ready = prefix + b"ready:"
         self.delayed = prefix + b"delayed:"
         self.inflight = prefix + b"inflight:"
+        self.settings = prefix + b"settings:"
+        self.urgent = prefix + b"urgent:"
+        self.expiring = prefix + b"expiring:"
+        self.line = prefix + b"line:"
+        self.busy = prefix + b"busy:"
+        self.seen = prefix + b"seen:"
+        self.ghosts = prefix + b"ghosts:"
+        self.takers = prefix + b"takers:"
+        self.dead = prefix + b"dead:"
+        self.flow = prefix + b"flow:"
         self.cache = prefix + b"cache:"
         self.tag = prefix + b"tag:"
 

@@ -22,6 +22,7 @@ from service.decisions.member import Member
 from service.decisions.node.fence import Fence
 from service.duties import Round
 from service.duties.quarantine import LiftQuarantine
+from service.duties.queues import TendQueues
 from service.duties.recording import RecordEvents
 from service.http.app import Application
 from service.http.context import Context
@@ -34,7 +35,9 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
 from service.lock.watching import Watching
-from service.queue import Queues
+from service.queue import Administration, Queues
+from service.queue.takers import Takers
+from service.queue.topics import Topics
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
 from service.store.primaries import primaries_of
@@ -43,6 +46,8 @@ from service.store.subscriber import Subscriber
 
 log = logging.getLogger("simpul.node")
 
+DUE = b"@"
+"""Published before the key of what is due in a partition: something is, sooner than its owner thinks."""
 STOP_GRACE_S = 5
 LAG_EVERY_S = 1.0
 TICK_EVERY_S = 1.0
@@ -74,9 +79,16 @@ def assemble(config: Config) -> Context:
     keep_ms = config.outcome_keep_ms
     caches = Caches(scripts, keys, near, keeper, outcome_keep_ms=keep_ms)
 
+    topics = Topics(scripts, keys, keep_ms)
+    takers = Takers(scripts, keys)
+    administration = Administration(scripts, topics, authority.owner_of)
+    tending = TendQueues(scripts, topics, administration)
+
     def heard_again() -> None:
         near.turn_on()
         waiting.attend_now()
+        takers.wake_all()
+        duties.look()
         watching.read_now()
 
     subscriber = Subscriber(
@@ -88,7 +100,10 @@ def assemble(config: Config) -> Context:
     )
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
     duties = Round(
-        config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine)]
+        config.self_url,
+        member.machine,
+        keys,
+        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), tending],
     )
 
     locks = Locks(
@@ -104,6 +119,9 @@ def assemble(config: Config) -> Context:
     watching = Watching(scripts, keys, subscriber, locks)
 
     def heard_wake(key: bytes) -> None:
+        if key.startswith(DUE):
+            duties.look_at(tending, key.removeprefix(DUE).removesuffix(b"due"))
+            return
         waiting.heard_wake(key)
         watching.heard_wake(key)
         if key.startswith(EVERY):
@@ -111,6 +129,8 @@ def assemble(config: Config) -> Context:
 
     subscriber.hear(keys.wake_channel, heard_wake)
     subscriber.hear(waiting.channel, waiting.heard_grant)
+    subscriber.hear(takers.channel, takers.heard)
+    fence.on_generation(takers.wake_all)
     subscriber.hear(keys.invalidate_channel, caches.listener())
     fence.on_generation(near.begin_anew)
     fence.on_generation(waiting.begin_anew)
@@ -123,6 +143,7 @@ def assemble(config: Config) -> Context:
         subscriber=subscriber,
         scripts=scripts,
         waiting=waiting,
+        takers=takers,
         deadlocks=deadlocks,
         watching=watching,
         near=near,
@@ -139,7 +160,8 @@ def assemble(config: Config) -> Context:
             forced=authority.forced,
             leases=authority.leases,
         ),
-        queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
+        queues=Queues(scripts, topics, takers),
+        administration=administration,
         caches=caches,
     )
 
@@ -152,6 +174,7 @@ def application(context: Context) -> Application:
         context.authority.start()
         context.duties.start()
         context.waiting.start()
+        context.takers.start()
         context.deadlocks.start()
         context.keeper.start()
         context.auditor.start()
@@ -163,6 +186,7 @@ def application(context: Context) -> Application:
             yield
         finally:
             await background.stop(lag)
+            await context.takers.stop()
             await context.deadlocks.stop()
             await context.watching.stop()
             await context.auditor.stop()
@@ -221,6 +245,7 @@ class _Server(uvicorn.Server):
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
         self._context.waiting.close()
+        self._context.takers.close()
         self._context.caches.filler.close()
         self._context.watching.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]

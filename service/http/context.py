@@ -15,7 +15,8 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import Waiting
 from service.lock.watching import Watching
-from service.queue import Queues
+from service.queue import Administration, Queues
+from service.queue.takers import Takers
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
@@ -40,6 +41,7 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    takers: Takers
     deadlocks: Deadlocks
     watching: Watching
     near: NearCache
@@ -49,6 +51,7 @@ class Context:
     listing: Listing
     forcing: Forcing
     queues: Queues
+    administration: Administration
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)
 

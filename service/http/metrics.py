@@ -76,6 +76,7 @@ class NodeCollector(Collector):
                 context.authority.office.quarantine_left_s(),
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
+            ("simpul_queue_consumers", "Requests that wait on this node for a message.", context.takers.parked),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
             (
                 "simpul_lock_waits_told",

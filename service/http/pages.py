@@ -112,7 +112,7 @@ async def _waits(context: Context, _: Request) -> WaitsView:
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
-    return await context.queues.inspect(name_in_path(request, "/queue/"))
+    return await context.administration.inspect(name_in_path(request, "/queue/"))
 
 
 async def _audit(context: Context, request: Request) -> Audit:

@@ -36,6 +36,7 @@ DRAINED_S = 2.5 * VISIBILITY_MS / 1000
 """A topic that gave nothing for this long, with nobody holding deliveries, is empty..."""
 DRAINED_LOOKS = 20
 """...if it was looked at so often: a machine that stood still for as long has seen nothing."""
+REDRIVEN = {"redriven": "redriven"}
 DRAIN_MOST_S = 8.0
 
 
@@ -254,6 +255,10 @@ async def _drain(stage: Stage) -> None:
             last_seen, looks = loop.time(), 0
         else:
             looks += 1
+            # What died of its many faults must not be taken for lost.
+            again = await client.ask(_node(chance), "/queue/redrive", TOPIC, {"topic": TOPIC}, keep=REDRIVEN)
+            if again.values.get("redriven"):
+                last_seen, looks = loop.time(), 0
             await asyncio.sleep(0.02)
     client.close()
 

@@ -30,6 +30,7 @@ OTHER_WORDS = {
     # what Redis and redis-py call things, and options of REDIS_URL
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
+    *("make_ready", "drop_oldest"),
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
     *("turn_to", "wait_all"),
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
@@ -40,8 +41,6 @@ OTHER_WORDS = {
     "held_mode",
     # what an event tells beside its fields
     "because_of",
-    # fields of the API that do not exist, named where it is said that they do not
-    "wait_ms",
     # a field of one refusal that its sentence does not speak of
     "waits_for",
     # fields of the Raft core's own configuration
@@ -79,7 +78,11 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
         assert row["default"] == _default(name, schema), name
 
 
-_WORDS = {"boolean": "false, true", "object": "one of each resource"}
+_WORDS = {
+    "boolean": "false, true",
+    "object": "one of each resource",
+    "headers": f"up to {limits.HEADERS_MAX} texts",
+}
 _PAYLOADS = {
     "data": limits.PAYLOAD_BYTES_MAX,
     "value": limits.PAYLOAD_BYTES_MAX,
@@ -90,8 +93,8 @@ _PAYLOADS = {
 def _range(name: str, about: dict[str, Any]) -> str:
     if "type" not in about and "enum" not in about:
         return f"up to {_PAYLOADS[name]} bytes"
-    if about.get("type") in _WORDS:
-        return _WORDS[about["type"]]
+    if name in _WORDS or about.get("type") in _WORDS:
+        return _WORDS[name if name in _WORDS else about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
     if about["type"] == "array":

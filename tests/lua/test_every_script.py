@@ -11,6 +11,7 @@ from tests.lua.runner import (
     GENERATION,
     KEEP_MS,
     QUARANTINE_MS,
+    SESSION,
     SESSION_MS,
     Message,
     Reply,
@@ -40,7 +41,11 @@ MUTATIONS: dict[str, Once] = {
     "queue.publish": lambda run, rid: run.publish("new", Message("late", delay_ms=5_000), request_id=rid),
     "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
     "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
-    "queue.nack": lambda run, rid: run.call("queue.nack", "topic", delay_ms=0, **bare("m1"), request_id=rid),
+    "queue.nack": lambda run, rid: run.hand_back("m1", request_id=rid),
+    "queue.configure": lambda run, rid: run.configure(max_deliveries=3, request_id=rid),
+    "queue.kick": lambda run, rid: run.kick("delayed", request_id=rid),
+    "queue.purge": lambda run, rid: run.purge("ready", request_id=rid),
+    "queue.withdraw": lambda run, rid: run.call("queue.withdraw", "topic", taker=f"{SESSION}:1", request_id=rid),
     "queue.extend": lambda run, rid: run.call(
         "queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid
     ),
@@ -55,6 +60,8 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.events": lambda run: run.call("lock.events", "", after="", most=256),
     "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
+    "queue.peek": lambda run: run.call("queue.peek", "topic", state="ready", offset=0, limit=10),
+    "queue.left": lambda run: run.call("queue.left", "topic", **bare("m1")),
     "cache.get": lambda run: run.call("cache.get", "k"),
     "cache.read": lambda run: run.read("k", "none"),
     "cache.tagged": lambda run: run.call("cache.tagged", "t", max=10),
@@ -77,6 +84,9 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "cache.untag": lambda run: run.untag("t", "k"),
     "cache.fill": lambda run: run.fill("none"),
     "lock.attend": lambda run: run.attend(),
+    "queue.attend": lambda run: run.call("queue.attend", "", session=SESSION, session_ms=SESSION_MS),
+    "queue.due": lambda run: run.due(),
+    "queue.tend": lambda run: run.tend(),
     "lock.cancel": lambda run: run.call(
         "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"
     ),

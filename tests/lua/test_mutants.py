@@ -19,6 +19,7 @@ from tests.lua import (
     mutants_queue,
     mutants_rest,
     mutants_several,
+    mutants_topic,
     mutants_waiting,
 )
 from tests.lua.mutant import Mutant, mutated
@@ -34,6 +35,7 @@ MUTANTS = (
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
     *mutants_several.MUTANTS,
+    *mutants_topic.MUTANTS,
     *mutants_waiting.MUTANTS,
 )
 

@@ -1,4 +1,4 @@
-"""Long random lives of locks, beyond those of the tests: python -m tests.model --steps 100000"""
+"""Long random lives of locks and queues, beyond those of the tests: python -m tests.model --steps 100000"""
 
 import argparse
 import sys
@@ -8,10 +8,18 @@ from pathlib import Path
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
+from tests.model.test_queue_model import QueueMachine
+from tests.model.test_topic_model import TopicMachine
 from tests.model.world import STEPS_A_LIFE, World, explore
 from tests.support import redis_server
 
-MACHINES: dict[str, type[World]] = {"modes": ModesMachine, "line": LineMachine, "lock": LockMachine}
+MACHINES: dict[str, type[World]] = {
+    "modes": ModesMachine,
+    "line": LineMachine,
+    "lock": LockMachine,
+    "queue": QueueMachine,
+    "topic": TopicMachine,
+}
 LIVES_AT_ONCE = 100
 
 
