@@ -163,6 +163,15 @@ class NearCache:
             self._drop(oldest)
             self.evictions += 1
 
+    def confirm(self, key: bytes, copy: Entry, asked: Asked) -> None:
+        """Redis has called the copy the latest. One that was dropped meanwhile stays dropped."""
+        held = self._entries.get(key)
+        if held is None or held.version != copy.version:
+            return
+        if self._good_until[copy.number] < asked.at + self.hearing.bound_s:
+            self._entries[key] = held._replace(read_at=asked.at)
+        self._entries.move_to_end(key)
+
     # -- writes
 
     def heard(self, key: bytes, number: int, version: int) -> None:

@@ -41,22 +41,22 @@ class Reader:
             written = [near.end_fill(key, fill) for key, fill in zip(keys, fills, strict=True)]
         found: list[Entry | None] = []
         for at, key in enumerate(keys):
-            told, left_ms = reply[2 + 2 * at], reply[3 + 2 * at]
+            told, left_ms, copy = reply[2 + 2 * at], reply[3 + 2 * at], held[at]
+            if copy is not None:
+                if told == _UNCHANGED:
+                    near.unchanged += 1
+                    if may_keep:
+                        near.confirm(key, copy, asked)
+                    found.append(copy)
+                    continue
+                near.drop_stale(key, copy.version)
             # Counted from before the question, so that the copy never outlives the original.
             expires_at = asked.at + left_ms / 1000 if left_ms >= 0 else inf
-            entry = self._told(key, held[at], told, expires_at, number)
+            entry = None if told == _NOTHING else parsed(told, expires_at, number)
             if entry is not None and may_keep and entry.version >= written[at]:
                 near.keep(key, entry._replace(read_at=asked.at))
             found.append(entry)
         return found
-
-    def _told(self, key: bytes, held: Entry | None, told: bytes, expires_at: float, number: int) -> Entry | None:
-        if held is not None:
-            if told == _UNCHANGED:
-                self._near.unchanged += 1
-                return held
-            self._near.drop_stale(key, held.version)
-        return None if told == _NOTHING else parsed(told, expires_at, number)
 
     async def read_or_fill(
         self, partition: Partition, key: bytes, args: tuple[Any, ...]
