@@ -65,6 +65,8 @@ class NearCache:
         self.evictions = 0
         self.invalidations = 0
         self.unchanged = 0
+        self.sent = 0
+        self.not_found = 0
         self.lag = LatencyHistogram()
         self._echo = (0, 0, 0.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 from service.cache.near import Entry, NearCache
 from service.keys import Partition
@@ -13,6 +13,8 @@ from service.store.scripts import Scripts, declare
 GET = declare("cache.get", keys="fence entry", args="fence")
 READ = declare("cache.read", keys="fence versions entry+", args="fence known+")
 FILL = declare("cache.fill", keys="fence versions entry", args="fence fill_ms stale_ms nonce early")
+
+Found = TypeVar("Found", Entry, None, Entry | None)
 
 _UNCHANGED = b"="
 _NOTHING = b""
@@ -52,7 +54,7 @@ class Reader:
                 near.drop_stale(key, copy.version)
             # Counted from before the question, so that the copy never outlives the original.
             expires_at = asked.at + left_ms / 1000 if left_ms >= 0 else inf
-            entry = None if told == _NOTHING else parsed(told, expires_at, number)
+            entry = self._counted(None if told == _NOTHING else parsed(told, expires_at, number))
             if entry is not None and may_keep and entry.version >= written[at]:
                 near.keep(key, entry._replace(read_at=asked.at))
             found.append(entry)
@@ -73,9 +75,9 @@ class Reader:
             written = near.end_fill(key, fill)
         _, _, state, left_ms, told, _ = reply
         if told == _NOTHING:
-            return reply, None
+            return reply, self._counted(None)
         is_fresh = state == b"fresh" or (state == b"granted" and left_ms != 0)
-        entry = parsed(told, asked.at + left_ms / 1000 if left_ms >= 0 else inf, number)
+        entry = self._counted(parsed(told, asked.at + left_ms / 1000 if left_ms >= 0 else inf, number))
         if is_fresh and may_keep and entry.version >= written:
             near.keep(key, entry._replace(read_at=asked.at))
         return reply, entry
@@ -83,7 +85,14 @@ class Reader:
     async def _read_plainly(self, partition: Partition, key: bytes) -> Entry | None:
         """While the cluster works with scripts of a release before cache.read. Such an answer is never kept."""
         reply = await self._scripts.call(GET, partition, (key,), ())
-        return None if len(reply) == 1 else parsed(reply[1], inf, partition.number)
+        return self._counted(None if len(reply) == 1 else parsed(reply[1], inf, partition.number))
+
+    def _counted(self, entry: Found) -> Found:
+        if entry is None:
+            self._near.not_found += 1
+        else:
+            self._near.sent += 1
+        return entry
 
 
 def parsed(told: bytes, expires_at: float, number: int) -> Entry:

@@ -47,6 +47,16 @@ class NodeCollector(Collector):
             for status, number in list(by_status.items()):
                 answers.add_metric([endpoint, str(status)], number)
         yield answers
+        near = context.near
+        reads = CounterMetricFamily("simpul_cache_reads", "Values read, by where they came from.", labels=["source"])
+        for source, number in (
+            ("local", near.hits),
+            ("unchanged", near.unchanged),
+            ("redis", near.sent),
+            ("none", near.not_found),
+        ):
+            reads.add_metric([source], number)
+        yield reads
         yield _histograms(
             "simpul_deadlock_seconds",
             "Time from the closing of a circle of waits to the end of one of them.",

@@ -93,7 +93,7 @@ def put(version: int, at: At, outcome: Outcome = "ok") -> Event:
 
 def get(version: int, at: At, **values: Any) -> Event:
     """0: not found."""
-    return event("g", "get", "k", at, **({"version": version} if version else {}), **values)
+    return Event("g", "get", "k", *at, "ok", values=({"version": version} if version else {}) | values)
 
 
 def strong_get(version: int, at: At) -> Event:
