@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, TypeVar
+from typing import Any
 
 from service.cache.near import Entry, NearCache
 from service.keys import Partition
@@ -13,8 +13,6 @@ from service.store.scripts import Scripts, declare
 GET = declare("cache.get", keys="fence entry", args="fence")
 READ = declare("cache.read", keys="fence versions entry+", args="fence known+")
 FILL = declare("cache.fill", keys="fence versions entry", args="fence fill_ms stale_ms nonce early")
-
-Found = TypeVar("Found", Entry, None, Entry | None)
 
 _UNCHANGED = b"="
 _NOTHING = b""
@@ -54,7 +52,7 @@ class Reader:
                 near.drop_stale(key, copy.version)
             # Counted from before the question, so that the copy never outlives the original.
             expires_at = asked.at + left_ms / 1000 if left_ms >= 0 else inf
-            entry = self._counted(None if told == _NOTHING else parsed(told, expires_at, number))
+            entry = self._told(told, expires_at, number)
             if entry is not None and may_keep and entry.version >= written[at]:
                 near.keep(key, entry._replace(read_at=asked.at))
             found.append(entry)
@@ -75,9 +73,11 @@ class Reader:
             written = near.end_fill(key, fill)
         _, _, state, left_ms, told, _ = reply
         if told == _NOTHING:
-            return reply, self._counted(None)
+            near.not_found += 1
+            return reply, None
         is_fresh = state == b"fresh" or (state == b"granted" and left_ms != 0)
-        entry = self._counted(parsed(told, asked.at + left_ms / 1000 if left_ms >= 0 else inf, number))
+        near.sent += 1
+        entry = parsed(told, asked.at + left_ms / 1000 if left_ms >= 0 else inf, number)
         if is_fresh and may_keep and entry.version >= written:
             near.keep(key, entry._replace(read_at=asked.at))
         return reply, entry
@@ -85,14 +85,14 @@ class Reader:
     async def _read_plainly(self, partition: Partition, key: bytes) -> Entry | None:
         """While the cluster works with scripts of a release before cache.read. Such an answer is never kept."""
         reply = await self._scripts.call(GET, partition, (key,), ())
-        return self._counted(None if len(reply) == 1 else parsed(reply[1], inf, partition.number))
+        return self._told(_NOTHING if len(reply) == 1 else reply[1], inf, partition.number)
 
-    def _counted(self, entry: Found) -> Found:
-        if entry is None:
+    def _told(self, told: bytes, expires_at: float, number: int) -> Entry | None:
+        if told == _NOTHING:
             self._near.not_found += 1
-        else:
-            self._near.sent += 1
-        return entry
+            return None
+        self._near.sent += 1
+        return parsed(told, expires_at, number)
 
 
 def parsed(told: bytes, expires_at: float, number: int) -> Entry:
