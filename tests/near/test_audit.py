@@ -119,6 +119,22 @@ def test_a_near_cache_that_breaks_its_bound_is_found_out(emptied: RedisServer) -
     assert found.oldest_stale_ms >= BOUND_MS
 
 
+def test_a_key_that_was_taken_from_redis_behind_every_script_is_found_out(emptied: RedisServer) -> None:
+    """By hand, or by Redis itself for want of memory: no message tells of it, and the counter does not rise."""
+
+    async def evicted(node: Node) -> Audit:
+        reading = asyncio.create_task(kept_good(node))
+        node.elsewhere.redis.delete(_key_of(node))
+        await node.local(K)
+        try:
+            return await node.auditor.audit(10)
+        finally:
+            reading.cancel()
+
+    found = audited(emptied, evicted)
+    assert (found.sampled, found.stale, found.broken) == (1, 1, 1)
+
+
 def test_a_copy_that_redis_went_back_to_breaks_no_bound(emptied: RedisServer) -> None:
     """It was overwritten by a write that Redis then lost."""
     (mutant,) = [one for one in MUTANTS if one.rule == "copies are served for ever once confirmed"]
