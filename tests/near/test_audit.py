@@ -83,18 +83,34 @@ def test_a_copy_behind_a_message_is_stale_until_the_message_comes(emptied: Redis
         answers = node.way.passed[CALLS]
         audit = asyncio.create_task(node.auditor.audit(10))
         await node.until(lambda: node.way.passed[CALLS] > answers, "the answer")
-        await asyncio.sleep(0.02)  # the delay that is to be found
+        await asyncio.sleep(0.05)  # the delay that is to be found
         node.way.let_go(MESSAGES)
-        reading = asyncio.create_task(kept_good(node))
-        try:
-            await node.local(K)  # a new copy, which is none of the audit's business
-            return await audit
-        finally:
-            reading.cancel()
+        return await audit
 
     found = audited(emptied, message_is_late, bound_ms=LONG_MS)
     assert (found.sampled, found.stale, found.broken) == (1, 1, 0)
     assert 0 < found.oldest_stale_ms <= LONG_MS
+
+
+def test_a_copy_that_took_the_place_of_a_stale_one_is_not_stale(emptied: RedisServer) -> None:
+    async def read_anew(node: Node) -> Audit:
+        node.way.hold(MESSAGES)
+        version = node.write(b"2")
+        await node.held(MESSAGES)
+        answers = node.way.passed[CALLS]
+        audit = asyncio.create_task(node.auditor.audit(10))
+        await node.until(lambda: node.way.passed[CALLS] > answers, "the answer")
+        await node.get(K, consistency="strong")
+        node.way.let_go(MESSAGES)
+        reading = asyncio.create_task(kept_good(node))
+        try:
+            assert (await node.local(K)).version == version
+            return await audit
+        finally:
+            reading.cancel()
+
+    found = audited(emptied, read_anew, bound_ms=LONG_MS)
+    assert (found.sampled, found.stale, found.broken) == (1, 1, 0)
 
 
 def test_a_copy_whose_message_never_comes_is_stale_and_the_bound_is_kept(emptied: RedisServer) -> None:
