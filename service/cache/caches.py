@@ -96,7 +96,9 @@ class Caches:
                 found[place] = _shown(entry, "local")
             else:
                 asked.setdefault(partition, []).append((place, entry_key))
-        if asked:
+        if len(asked) == 1:  # no tasks for what needs none
+            await self._read_into(found, *asked.popitem())
+        elif asked:
             await asyncio.gather(*(self._read_into(found, partition, wanted) for partition, wanted in asked.items()))
         return GetManyDone([one or Read(_NULL, False) for one in found])
 
