@@ -1,6 +1,7 @@
 """atomic.apply: every check of every operation before the first write, and then all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -296,6 +297,31 @@ def test_a_repeat_gets_the_first_outcome_of_the_whole_group(run: Runner) -> None
     before = run.snapshot()
     assert apply(run, *operations, request_id="r1") == first
     assert run.snapshot() == before
+
+
+@contextmanager
+def out_of_memory(run: Runner) -> Iterator[None]:
+    run.redis.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        run.redis.config_set("maxmemory", "0")
+
+
+def test_a_server_out_of_memory_refuses_a_group_untouched(run: Runner) -> None:
+    before = run.snapshot()
+    with out_of_memory(run), pytest.raises(AssertionError, match="maxmemory"):
+        apply(run, publish("next", "out"), put("k"))
+    assert run.snapshot() == before
+
+
+def test_a_group_that_has_begun_to_write_is_done_whole_without_memory(run: Runner) -> None:
+    """Redis refuses no command of a script once one has written, and an acknowledgement needs no memory."""
+    receipt = received(run)
+    with out_of_memory(run):
+        assert apply(run, ack(receipt, "in"), publish("next", "out"), put("k")).code == "ok"
+    assert (run.counts("in"), run.counts("out")) == ((0, 0, 0), (1, 0, 0))
+    assert run.get("k")
 
 
 def test_a_group_leaves_no_more_behind_than_its_operations_alone(run: Runner) -> None:
