@@ -102,7 +102,9 @@ class Keys:
 
     def partition_of(self, name: bytes) -> Partition:
         """Names that share a non-empty `{tag}` share a partition, as in Redis Cluster."""
-        return self.partitions[crc32(hash_part(name)) % PARTITIONS]
+        if b"{" in name:
+            name = hash_part(name)
+        return self.partitions[crc32(name) % PARTITIONS]
 
 
 def hash_part(name: bytes) -> bytes:
