@@ -51,8 +51,8 @@ class Plan:
         self.args: list[Any] = []
         for number, operation in enumerate(request.operations):
             self.args += self._packed(number, operation)
-        if sum(map(len, self.args[1::2])) > ATOMIC_BYTES_MAX:
-            size_bytes = sum(map(len, self.args[1::2]))
+        size_bytes = sum(map(len, self.args[1::2]))
+        if size_bytes > ATOMIC_BYTES_MAX:
             raise PayloadTooLarge(field="operations", size_bytes=size_bytes, limit_bytes=ATOMIC_BYTES_MAX)
 
     @property
