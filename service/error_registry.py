@@ -635,6 +635,60 @@ class TopicInUse(SimpulError):
         super().__init__(topic=topic, reason=reason, **shown)
 
 
+class TopicSubscribed(SimpulError):
+    """The topic has subscriptions."""
+
+    code = "topic_subscribed"
+    status = 409
+    title = "The topic has subscriptions"
+    detail_template = (
+        'Topic {topic} has subscriptions, which changed during this publish, or the publish is one of a group. Nothing was changed.'
+    )
+    action = (
+        'Publish again with /queue/publish; a group publishes only to topics without subscriptions.'
+    )
+    retry = "later"
+
+    def __init__(self, *, topic: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, **shown)
+
+
+class SubscriptionUnknown(SimpulError):
+    """There is no such subscription."""
+
+    code = "subscription_unknown"
+    status = 404
+    title = "There is no such subscription"
+    detail_template = (
+        'Topic {topic} has no subscription {subscription}. Nothing was changed.'
+    )
+    action = (
+        'Make it with /queue/subscribe, or check the names; GET /queue/{topic} lists those there are.'
+    )
+    retry = "no"
+
+    def __init__(self, *, topic: Any, subscription: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, subscription=subscription, **shown)
+
+
+class SubscriptionsFull(SimpulError):
+    """The topic has too many subscriptions."""
+
+    code = "subscriptions_full"
+    status = 409
+    title = "The topic has too many subscriptions"
+    detail_template = (
+        'Topic {topic} has {limit} subscriptions, the most there may be. Nothing was changed.'
+    )
+    action = (
+        'Remove one with /queue/unsubscribe, or use another topic.'
+    )
+    retry = "no"
+
+    def __init__(self, *, topic: Any, limit: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, limit=limit, **shown)
+
+
 class ConsumersFull(SimpulError):
     """Too many consumers wait."""
 
@@ -1319,6 +1373,9 @@ BY_CODE: dict[str, type[SimpulError]] = {
     TopicFull.code: TopicFull,
     TopicPaused.code: TopicPaused,
     TopicInUse.code: TopicInUse,
+    TopicSubscribed.code: TopicSubscribed,
+    SubscriptionUnknown.code: SubscriptionUnknown,
+    SubscriptionsFull.code: SubscriptionsFull,
     ConsumersFull.code: ConsumersFull,
     TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,

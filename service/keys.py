@@ -44,6 +44,7 @@ class Partition:
         "seen",
         "sessions",
         "settings",
+        "shared",
         "tag",
         "takers",
         "tokens",
@@ -86,6 +87,7 @@ class Partition:
         self.takers = prefix + b"takers:"
         self.dead = prefix + b"dead:"
         self.flow = prefix + b"flow:"
+        self.shared = prefix + b"shared:"
         self.cache = prefix + b"cache:"
         self.tag = prefix + b"tag:"
 

@@ -36,7 +36,7 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
 from service.lock.watching import Watching
-from service.queue import Administration, Queues
+from service.queue import Administration, Queues, Subscriptions
 from service.queue.takers import Takers
 from service.queue.topics import Topics
 from service.raft.errors import RaftError
@@ -84,6 +84,7 @@ def assemble(config: Config) -> Context:
     takers = Takers(scripts, keys)
     queues = Queues(scripts, topics, takers)
     administration = Administration(scripts, topics, authority.owner_of)
+    subscriptions = Subscriptions(topics)
     tending = TendQueues(scripts, topics, administration)
 
     def heard_again() -> None:
@@ -164,6 +165,7 @@ def assemble(config: Config) -> Context:
         ),
         queues=queues,
         administration=administration,
+        subscriptions=subscriptions,
         caches=caches,
         groups=Groups(scripts, keys, queues, topics, near, outcome_keep_ms=keep_ms),
     )

@@ -26,6 +26,7 @@
 --   RECEIPT_EXPIRED index: the visibility timeout passed, or the delivery was given back
 --   RECEIPT_SUPERSEDED index: the message was delivered again since, or Redis lost data
 --   ALREADY_ACKED index: there is no such message
+--   TOPIC_SUBSCRIBED index: the topic has subscriptions, and a group does not publish to those
 --   TOPIC_FULL index length: the topic has so many messages, and takes no more than those acknowledged here make room for
 --   TOPIC_PAUSED index: nothing may be published for now
 --   VERSION_MISMATCH index version: the key has this version, 0 = it does not exist
@@ -94,6 +95,9 @@ function checks.publish(asked)
   local own = topic_of(asked)
   if not own.excess then
     turn_to(own)
+    if topic.subscriptions then
+      return { TOPIC_SUBSCRIBED }
+    end
     local refusal, excess = admit(#own.publishes - #own.acks)
     own.excess = excess
     return refusal

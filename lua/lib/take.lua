@@ -89,6 +89,12 @@ local function take(reply, outcome)
       if record and packed_settings then
         priority, expires_at, key = attributes_of(record)
       end
+      if record and shared then
+        record = with_payload(id, record)
+        if not record then
+          erase(id, key)
+        end
+      end
       if bytes > bytes_max then
         put_back(ids, scores, at)
         break

@@ -4,7 +4,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3-18 lib/topic
+--   3-19 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -55,11 +55,15 @@ end
 --- @include lib/topic
 --- @include lib/delivered
 --- @include lib/pass_turn
+--- @include lib/payload
 --- @include lib/takers
 for at, delivered in ipairs(settled) do
   local _, expires_at, key = parse_delivered(delivered)
   if expires_at > 0 then
     redis.call("ZREM", expiring, ids[at])
+  end
+  if shared then
+    let_go(ids[at])
   end
   pass_turn(key)
 end

@@ -4,7 +4,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3-18 lib/topic
+--   3-19 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id

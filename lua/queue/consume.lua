@@ -6,7 +6,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3-18 lib/topic
+--   3-19 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -43,7 +43,8 @@ if first_outcome then
     local ends_at = redis.call("ZSCORE", KEYS[6], id)
     local delivered = redis.call("HGET", KEYS[3], "\1" .. id)
     if ends_at and tonumber(ends_at) > now_ms and string.match(delivered, "^[%d.]+") == delivery then
-      describe(again, id, delivery, redis.call("HGET", KEYS[3], id))
+      local record = redis.call("HGET", KEYS[3], id)
+      describe(again, id, delivery, record .. (KEYS[19] and redis.call("HGET", KEYS[19], id) or ""))
     end
   end
   return again

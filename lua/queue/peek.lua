@@ -9,6 +9,7 @@
 --   6 urgent: ids to deliver of priorities 1 to 9, a sorted set
 --   7 line: ids that wait for their ordering key, a sorted set
 --   8 dead: ids of dead letters, a sorted set
+--   9? shared: payloads and how many subscriptions have them by id, a hash; only for a subscription (see lib/payload)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 state: ready, delayed, inflight, waiting or dead
@@ -20,6 +21,7 @@
 -- Complexity: O(log m + n) with m messages in the state and n = limit; O(offset) in a list
 -- Retry: read-only
 --- @include lib/fence
+local shared = KEYS[9]
 local ready, delayed, inflight, urgent, line, dead = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local state = ARGV[2]
 local offset = tonumber(ARGV[3])
@@ -52,6 +54,9 @@ for at = 1, #found, 2 do
     id, time = string.match(id, "^%Z+%z%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d(.*)$"), ""
   end
   local kept = redis.call("HMGET", KEYS[2], id, "\1" .. id, "\2" .. id)
+  if kept[1] and shared then
+    kept[1] = kept[1] .. (redis.call("HGET", shared, id) or "null")
+  end
   if kept[1] then
     if bytes > bytes_max then
       out[2] = offset + (at - 1) / 2

@@ -4,7 +4,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3-18 lib/topic
+--   3-19 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -16,6 +16,7 @@
 -- Replies:
 --   OK [stored]: for each message 1, or 0 when its id is in the topic already
 --   TOPIC_FULL length: refused, the topic has so many messages
+--   TOPIC_SUBSCRIBED [subscription]: refused, they get what is published: call queue.fan
 --   TOPIC_PAUSED: refused, nothing may be published for now
 -- Complexity: O(n) with n messages, at most 1000; O(log m) each with m messages that are delayed or have attributes
 -- Retry: safe with the same request id
@@ -27,6 +28,9 @@ if first_outcome then
 end
 --- @include lib/publish_plain
 --- @include lib/all_keys
+if topic.subscriptions then
+  return { TOPIC_SUBSCRIBED, unpack(topic.subscriptions, 1, 16) }
+end
 --- @include lib/special
 --- @include lib/store
 --- @include lib/admit

@@ -3,7 +3,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3-18 lib/topic
+--   3-19 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -13,7 +13,8 @@
 --   6+ id: of a message, empty = those in the state
 -- Replies:
 --   OK removed more: so many messages; more = 1 when another call has more to do
---   TOPIC_IN_USE setting: refused, messages are in flight
+--   TOPIC_IN_USE why: refused, messages are inflight, or the topic has subscriptions, or is a subscription that was
+--     not given up with queue.unsubscribe
 -- Complexity: O(n log m) with n removed, at most 1000 a call, and m in the state
 -- Retry: safe with the same request id
 --- @include lib/topic_fence
@@ -29,6 +30,9 @@ end
 --- @include lib/takers
 local state = ARGV[4]
 local removed, purge_max = 0, 1000
+if state == "topic" and (topic.subscriptions or topic.subscription and not topic.is_leaving) then
+  return { TOPIC_IN_USE, topic.subscription and "subscription" or "subscriptions" }
+end
 if state == "topic" and ARGV[5] ~= "1" and redis.call("ZCOUNT", inflight, "(" .. now_ms, "+inf") > 0 then
   return { TOPIC_IN_USE, "inflight" }
 end

@@ -4,7 +4,7 @@
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 duty: assignment and node that does the partition's duties (see lib/duty)
---   3-18 lib/topic
+--   3-19 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 assignment: number of the decision that made the caller the owner

@@ -14,7 +14,7 @@ from service.errors import SimpulError
 from service.keys import Partition
 from service.queue import Administration
 from service.queue.calls import DUE, TEND
-from service.queue.topics import Topics
+from service.queue.topics import Topic, Topics
 from service.store.scripts import Scripts
 
 log = logging.getLogger("simpul.duties")
@@ -34,25 +34,26 @@ class TendQueues:
         _check(reply, partition)
         _, left_ms, *due = reply
         for ready in due:
-            await self._tend(ready[len(partition.ready) :].decode(), post)
+            await self._tend(self._topics.stored_as(ready[len(partition.ready) :].decode()), post)
         # What is left over of what was due is due again.
         return int(left_ms) / 1000 if left_ms >= 0 else None
 
-    async def _tend(self, name: str, post: Post) -> None:
-        topic = self._topics.get(name)
+    async def _tend(self, topic: Topic, post: Post) -> None:
         keys = (topic.partition.duty, *topic.all_keys)
         reply = await self._scripts.call(TEND, topic.partition, keys, (post.assignment, post.node))
         _check(reply, topic.partition)
+        if reply[0] == b"subscription_unknown":
+            return  # it was removed since
         to = reply[3].decode()
         if to:
-            await self._forward(name, to)
+            await self._forward(topic, to)
 
-    async def _forward(self, name: str, to: str) -> None:
+    async def _forward(self, topic: Topic, to: str) -> None:
         try:
-            await self._administration.forward(name, to, _FORWARDED_MAX, explain=True)
+            await self._administration.forward(topic, to, _FORWARDED_MAX, explain=True)
         except SimpulError as error:
             # The topic stays due: it is tried again in a second.
-            log.debug("dead letters of %s stay there: %s", name, error.detail)
+            log.debug("dead letters of %s stay there: %s", topic.name, error.detail)
 
 
 def _check(reply: list[object], partition: Partition) -> None:

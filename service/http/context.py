@@ -16,7 +16,7 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import Waiting
 from service.lock.watching import Watching
-from service.queue import Administration, Queues
+from service.queue import Administration, Queues, Subscriptions
 from service.queue.takers import Takers
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -53,6 +53,7 @@ class Context:
     forcing: Forcing
     queues: Queues
     administration: Administration
+    subscriptions: Subscriptions
     caches: Caches
     groups: Groups
     traffic: Traffic = field(default_factory=Traffic)

@@ -29,6 +29,7 @@ from service.error_registry import (
     ScriptSetUnknown,
     StoreUnavailable,
     StoreUnblessed,
+    SubscriptionUnknown,
     WatchersFull,
 )
 from service.errors import SimpulError
@@ -112,7 +113,8 @@ async def _waits(context: Context, _: Request) -> WaitsView:
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
-    return await context.administration.inspect(name_in_path(request, "/queue/"))
+    name = name_in_path(request, "/queue/")
+    return await context.administration.inspect(name, Query(request, _TOPIC_PARAMETERS).text("subscription") or None)
 
 
 async def _audit(context: Context, request: Request) -> Audit:
@@ -164,6 +166,7 @@ _LIST_PARAMETERS = (
     integer("limit", "Locks in a page, at most.", least=1, most=LOCK_LIST_MAX, default=LOCK_LIST_DEFAULT),
     text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX, "^[A-Za-z0-9_-]*$"),
 )
+_TOPIC_PARAMETERS = (text("subscription", "Show this subscription of the topic.", NAME_BYTES_MAX),)
 _AUDIT_PARAMETERS = (integer("sample", "Copies to look at, at most.", least=1, most=AUDIT_MAX, default=AUDIT_DEFAULT),)
 _CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
 
@@ -195,7 +198,14 @@ PAGES = (
         (FieldInvalid, FieldUnknown),
         _AUDIT_PARAMETERS,
     ),
-    Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
+    Page(
+        "/queue/{topic}",
+        "How many messages a topic or a subscription has.",
+        TopicState,
+        _topic,
+        (FieldInvalid, FieldUnknown, PathNotUnicode, SubscriptionUnknown),
+        _TOPIC_PARAMETERS,
+    ),
     Page(
         "/events",
         "What happens to locks, as it happens.",

@@ -7,8 +7,10 @@ from service.error_registry import (
     PayloadTooLarge,
     ReceiptExpired,
     ReceiptSuperseded,
+    SubscriptionUnknown,
     TopicFull,
     TopicPaused,
+    TopicSubscribed,
 )
 from service.http.operation import Operation
 from service.queue.wire import (
@@ -32,7 +34,7 @@ from service.queue.wire import (
     PublishRequest,
 )
 
-_DELIVERY_ERRORS = (ReceiptExpired, ReceiptSuperseded, AlreadyAcked)
+_DELIVERY_ERRORS = (ReceiptExpired, ReceiptSuperseded, AlreadyAcked, SubscriptionUnknown)
 _RECEIPT = {"topic": "t", "receipt": "1.1.1763890000123.order-17"}
 
 OPERATIONS = (
@@ -41,7 +43,7 @@ OPERATIONS = (
         summary="Publish one message in `data`, or a batch in `messages`.",
         request=PublishRequest,
         replies=(Published, PublishedBatch),
-        errors=(PayloadTooLarge, TopicFull, TopicPaused),
+        errors=(PayloadTooLarge, TopicFull, TopicPaused, TopicSubscribed),
         bind=lambda context: lambda request, _: context.queues.publish(request),
         payload_field="data",
         examples=({"topic": "t", "data": {"x": 1}}, {"topic": "t", "messages": [{"data": 1}, {"data": 2}]}),
@@ -51,7 +53,7 @@ OPERATIONS = (
         summary="Take the next messages, or wait for one; each stays invisible for `visibility_ms`.",
         request=ConsumeRequest,
         replies=(Delivery, Deliveries, NoMessage),
-        errors=(ConsumersFull,),
+        errors=(ConsumersFull, SubscriptionUnknown),
         bind=lambda context: context.queues.consume,
         examples=({"topic": "t", "consumer": "c1"},),
     ),

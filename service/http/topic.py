@@ -1,6 +1,13 @@
 """Queue operations of the API: on topics as a whole."""
 
-from service.error_registry import TopicFull, TopicInUse, TopicPaused
+from service.error_registry import (
+    SubscriptionsFull,
+    SubscriptionUnknown,
+    TopicFull,
+    TopicInUse,
+    TopicPaused,
+    TopicSubscribed,
+)
 from service.http.operation import Operation
 from service.queue.topic_wire import (
     Configured,
@@ -16,6 +23,10 @@ from service.queue.topic_wire import (
     Redriven,
     RedriveRequest,
     SettingsRequest,
+    Subscribed,
+    SubscribeRequest,
+    Unsubscribed,
+    UnsubscribeRequest,
 )
 
 OPERATIONS = (
@@ -24,7 +35,7 @@ OPERATIONS = (
         summary="Set what holds for a topic; what is not named stays, null takes back.",
         request=SettingsRequest,
         replies=(Configured,),
-        errors=(TopicInUse,),
+        errors=(SubscriptionUnknown, TopicInUse),
         bind=lambda context: lambda request, _: context.administration.configure(request),
         examples=({"topic": "t", "max_deliveries": 3, "backoff_ms": 1000},),
     ),
@@ -33,7 +44,7 @@ OPERATIONS = (
         summary="Pause or resume what goes into a topic and what comes out.",
         request=PauseRequest,
         replies=(Configured,),
-        errors=(),
+        errors=(SubscriptionUnknown,),
         bind=lambda context: lambda request, _: context.administration.pause(request),
         examples=({"topic": "t", "consume": True},),
     ),
@@ -42,7 +53,7 @@ OPERATIONS = (
         summary="A page of the messages in one state.",
         request=PeekRequest,
         replies=(PeekedPage,),
-        errors=(),
+        errors=(SubscriptionUnknown,),
         bind=lambda context: lambda request, _: context.administration.peek(request),
         examples=({"topic": "t", "state": "dead"},),
     ),
@@ -51,7 +62,7 @@ OPERATIONS = (
         summary="Give dead letters another chance, in this topic or in another.",
         request=RedriveRequest,
         replies=(Redriven,),
-        errors=(TopicFull, TopicPaused),
+        errors=(SubscriptionUnknown, TopicFull, TopicPaused, TopicSubscribed),
         bind=lambda context: lambda request, _: context.administration.redrive(request),
         examples=({"topic": "t", "max": 10},),
     ),
@@ -60,7 +71,7 @@ OPERATIONS = (
         summary="Make delayed messages ready now.",
         request=KickRequest,
         replies=(Kicked,),
-        errors=(),
+        errors=(SubscriptionUnknown,),
         bind=lambda context: lambda request, _: context.administration.kick(request),
         examples=({"topic": "t", "max": 10},),
     ),
@@ -69,9 +80,27 @@ OPERATIONS = (
         summary="Remove messages for good.",
         request=PurgeRequest,
         replies=(Purged,),
-        errors=(),
+        errors=(SubscriptionUnknown,),
         bind=lambda context: lambda request, _: context.administration.purge(request),
         examples=({"topic": "t", "state": "dead"},),
+    ),
+    Operation(
+        path="/queue/subscribe",
+        summary="Give a topic a subscription, which gets all that is published from now on.",
+        request=SubscribeRequest,
+        replies=(Subscribed,),
+        errors=(SubscriptionsFull, TopicInUse),
+        bind=lambda context: lambda request, _: context.subscriptions.subscribe(request),
+        examples=({"topic": "t", "subscription": "s"},),
+    ),
+    Operation(
+        path="/queue/unsubscribe",
+        summary="Remove a subscription with all that is in it.",
+        request=UnsubscribeRequest,
+        replies=(Unsubscribed,),
+        errors=(SubscriptionUnknown, TopicInUse),
+        bind=lambda context: lambda request, _: context.subscriptions.unsubscribe(request),
+        examples=({"topic": "t", "subscription": "s"},),
     ),
     Operation(
         path="/queue/delete",

@@ -12,6 +12,15 @@ PUBLISH = declare("queue.publish", keys=_KEYS, args=f"{_ONCE} options id+ delay_
 CONSUME = declare(
     "queue.consume", keys=_KEYS, args=f"{_ONCE} max visibility_ms is_default? consumer? taker session_ms?"
 )
+_OF_TOPIC = "fence outcome topic_settings"
+FAN = declare("queue.fan", keys=f"{_OF_TOPIC} shared due sessions part+", args=f"{_ONCE} options id+ delay_ms+ data+")
+_FANNED = "messages ready delayed inflight settings urgent expiring line busy seen ghosts takers flow"
+FANNED = tuple(_FANNED.split())
+"""The keys of each subscription, in the order of lua/lib/group_topic."""
+SUBSCRIBE = declare("queue.subscribe", keys=f"{_OF_TOPIC} settings", args=f"{_ONCE} subscription")
+UNSUBSCRIBE = declare(
+    "queue.unsubscribe", keys=f"{_OF_TOPIC} inflight settings", args=f"{_ONCE} subscription is_forced"
+)
 ACK = declare("queue.ack", keys=_KEYS, args=f"{_ONCE} id+ delivery+ generation+")
 NACK = declare("queue.nack", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} delay_ms backs_off? reason")
 EXTEND = declare("queue.extend", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} visibility_ms")
@@ -26,7 +35,7 @@ _INSPECTED = "messages ready delayed inflight settings urgent line ghosts takers
 INSPECTED = tuple(_INSPECTED.split())
 INSPECT = declare("queue.inspect", keys=f"fence {_INSPECTED}", args="fence")
 PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead")
-PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)}", args="fence state offset limit")
+PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)} shared?", args="fence state offset limit")
 
 DUE = declare("queue.due", keys="fence duty due", args=_DUTY)
 TEND = declare("queue.tend", keys=f"fence duty {TOPIC_KEYS}", args=_DUTY)

@@ -31,7 +31,7 @@ class Consuming:
     async def take(self, request: ConsumeRequest, patience: Patience | None) -> list[Delivery]:
         """Up to `max` messages; with none there, wait up to `wait_ms` for one. A caller that is gone takes nothing.
         Raises ConsumersFull, FieldInvalid, RequestIdReused."""
-        one = _Asked(self._topics.get(request.topic), request)
+        one = _Asked(self._topics.get(request.topic, request.subscription), request)
         reply = await self._take(one)
         if len(reply) == 1 and request.wait_ms:
             waiting = self._wait(one)

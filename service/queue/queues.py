@@ -11,8 +11,10 @@ from service.error_registry import FieldInvalid, FieldMissing
 from service.limits import DELIVERY_TOTAL_MS_MAX, VISIBILITY_MS_MAX
 from service.names import RequestIdentity, encode_name
 from service.queue import outgoing, receipts
-from service.queue.calls import ACK, EXTEND, LEFT, NACK, PUBLISH
+from service.queue.calls import ACK, EXTEND, LEFT, NACK
 from service.queue.consuming import Consuming, Patience
+from service.queue.known import check_known
+from service.queue.publishing import publish
 from service.queue.receipts import ReceiptParts
 from service.queue.refusals import refusal
 from service.queue.takers import Takers
@@ -63,8 +65,8 @@ class Queues:
         ids = self.ids_of(messages, request.request_id)
         args = outgoing.arguments(messages, ids, is_batch=is_batch)
         # What is delayed may be due sooner than the owner of the partition thinks, which takes all keys.
-        ask = self._topics.call_with_all if any(message.delay_ms for message in messages) else self._topics.call
-        reply = await ask(PUBLISH, topic, identity, *args)
+        is_delayed = any(message.delay_ms for message in messages)
+        reply = await publish(self._topics, topic, identity, args, takes_all=is_delayed)
         if reply[0] != b"ok":
             raise refusal(reply, request.topic, "", request.request_id)
         if is_batch:
@@ -99,7 +101,7 @@ class Queues:
         args: list[Any] = []
         for parts in named:
             args += (parts.id, parts.delivery, parts.generation)
-        reply = await self._topics.call(ACK, self._topics.get(request.topic), identity, *args)
+        reply = await self._topics.call(ACK, self._topics.get(request.topic, request.subscription), identity, *args)
         if reply[0] != b"ok":
             raise refusal(reply, request.topic, "", request.request_id)
         done = _acked(request, named, reply)
@@ -133,10 +135,12 @@ class Queues:
 
     async def left(self, request: LeftRequest) -> Left:
         """What is left of the visibility timeout. Raises AlreadyAcked, ReceiptExpired, ReceiptSuperseded."""
-        topic = self._topics.get(request.topic)
+        topic = self._topics.get(request.topic, request.subscription)
         parts = receipts.parse("receipt", request.receipt)
         reply = await self._scripts.call(LEFT, topic.partition, topic.named("messages", "inflight"), parts.as_sent)
         if reply[0] != b"ok":
+            if reply[0] == b"already_acked":
+                await check_known(self._scripts, topic)
             raise refusal(reply, request.topic, parts.id, None)
         _, left_ms, since_ms = reply
         extendable_ms = max(0, min(VISIBILITY_MS_MAX, DELIVERY_TOTAL_MS_MAX - since_ms))
@@ -150,7 +154,7 @@ class Queues:
             "queue.bury" if isinstance(request, BuryRequest) else call.name, request, request.request_id
         )
         ask = self._topics.call if call is EXTEND else self._topics.call_with_all
-        reply = await ask(call, self._topics.get(request.topic), identity, *parts.as_sent, *args)
+        reply = await ask(call, self._topics.get(request.topic, request.subscription), identity, *parts.as_sent, *args)
         if reply[0] != b"ok":
             raise refusal(reply, request.topic, parts.id, request.request_id)
         return reply
@@ -183,6 +187,7 @@ def _next_request(request: AckRequest) -> ConsumeRequest | None:
         request_id = "then-" + blake2b(request.request_id.encode(), digest_size=16).hexdigest()
     return ConsumeRequest(
         topic=request.topic,
+        subscription=request.subscription,
         consumer=request.consumer,
         max=request.max,
         visibility_ms=request.visibility_ms,

@@ -2,34 +2,32 @@
 
 from typing import Any
 
-from service.error_registry import (
-    BY_CODE,
-    ExtensionTooLong,
-    RequestIdReused,
-    TopicFull,
-    TopicInUse,
-    TopicKeysWanted,
-    TopicPaused,
-)
+from service.error_registry import BY_CODE
 from service.errors import SimpulError
 
+_OF_A_TOPIC = (b"topic_paused", b"topic_keys_wanted", b"topic_subscribed")
 _WHY_IN_USE = {
     b"key_concurrency": "key_concurrency would change the order of messages that are under way",
     b"max_length": "max_length is below the number of messages there are",
     b"inflight": "messages are in flight; force deletes them, too",
+    b"subscriptions": "it has subscriptions; remove them with /queue/unsubscribe first",
+    b"leaving": "a subscription of this name is being removed; finish that with /queue/unsubscribe",
 }
 
 
 def refusal(reply: list[Any], topic: str, message_id: str = "", request_id: str | None = None) -> SimpulError:
     code = reply[0]
+    if code in _OF_A_TOPIC:
+        return BY_CODE[code.decode()](topic=topic)
+    more: dict[str, Any] = {"topic": topic, "id": message_id}
     if code == b"request_id_reused":
-        return RequestIdReused(request_id=request_id)
-    if code == b"topic_full":
-        return TopicFull(topic=topic, length=reply[1])
-    if code == b"topic_in_use":
-        return TopicInUse(topic=topic, reason=_WHY_IN_USE[reply[1]])
-    if code == b"extension_too_long":
-        return ExtensionTooLong(topic=topic, id=message_id, most_ms=reply[1])
-    if code in (b"topic_paused", b"topic_keys_wanted"):
-        return (TopicPaused if code == b"topic_paused" else TopicKeysWanted)(topic=topic)
-    return BY_CODE[code.decode()](topic=topic, id=message_id)
+        more = {"request_id": request_id}
+    elif code == b"topic_full":
+        more = {"topic": topic, "length": reply[1]}
+    elif code == b"topic_in_use":
+        more = {"topic": topic, "reason": _WHY_IN_USE[reply[1]]}
+    elif code == b"extension_too_long":
+        more["most_ms"] = reply[1]
+    elif code == b"subscriptions_full":
+        more = {"topic": topic, "limit": reply[1]}
+    return BY_CODE[code.decode()](**more)

@@ -40,6 +40,7 @@ class SettingsRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What is not named stays as it is; null takes a setting back to its default."""
 
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     max_deliveries: MaxDeliveries | UnsetType | None = UNSET
     visibility_ms: VisibilityMs | UnsetType | None = UNSET
     max_length: MaxLength | UnsetType | None = UNSET
@@ -87,6 +88,7 @@ class PauseRequest(msgspec.Struct, forbid_unknown_fields=True):
     """true pauses, false resumes, absent leaves it."""
 
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     publish: bool | UnsetType = UNSET
     consume: bool | UnsetType = UNSET
     request_id: Name | None = None
@@ -99,6 +101,7 @@ MoveMax = Annotated[int, Meta(ge=1, le=QUEUE_MOVE_MAX, description="Messages at 
 
 class PeekRequest(msgspec.Struct, forbid_unknown_fields=True):
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     state: State = "ready"
     offset: Annotated[int, Meta(ge=0, le=TOPIC_LENGTH_MAX)] = 0
     max: Annotated[int, Meta(ge=1, le=PEEK_MAX)] = 20
@@ -126,6 +129,7 @@ class RedriveRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Those in `ids`, or the first `max`."""
 
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     ids: Ids | None = None
     max: MoveMax = QUEUE_MOVE_MAX
     to: Name | None = None
@@ -139,6 +143,7 @@ class Redriven(msgspec.Struct):
 
 class KickRequest(msgspec.Struct, forbid_unknown_fields=True):
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     ids: Ids | None = None
     max: MoveMax = QUEUE_MOVE_MAX
     request_id: Name | None = None
@@ -153,6 +158,7 @@ class PurgeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Those in `ids`, or those in `state`."""
 
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     state: Literal["ready", "delayed", "waiting", "dead"] | None = None
     ids: Ids | None = None
     request_id: Name | None = None
@@ -173,6 +179,42 @@ class Deleted(msgspec.Struct):
     purged: int
 
 
+class SubscribeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    topic: Name
+    subscription: Name
+    request_id: Name | None = None
+
+
+class Subscribed(msgspec.Struct):
+    """`created` is false when it was there already."""
+
+    subscribed: Literal[True]
+    created: bool
+
+
+class UnsubscribeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    topic: Name
+    subscription: Name
+    force: bool = False
+    request_id: Name | None = None
+
+
+class Unsubscribed(msgspec.Struct):
+    """`unsubscribed` is false when another call has more to remove."""
+
+    unsubscribed: bool
+    purged: int
+
+
+class SubscriptionCounts(msgspec.Struct):
+    ready: int
+    delayed: int
+    inflight: int
+    waiting: int
+    dead: int
+    consumers: int
+
+
 class TopicState(msgspec.Struct):
     topic: str
     ready: int
@@ -188,3 +230,6 @@ class TopicState(msgspec.Struct):
     expired: int
     dropped: int
     settings: TopicSettings
+    subscription: str | None = None
+    subscriptions: dict[str, SubscriptionCounts] = {}
+    """Those of the topic, by name."""

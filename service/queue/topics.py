@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from service.error_registry import SubscriptionUnknown
 from service.keys import Keys, Partition
 from service.names import RequestIdentity, encode_name
 from service.store.scripts import Scripts
@@ -9,23 +10,43 @@ from service.store.signature import Call
 
 TOPIC_KEYS = (
     "messages ready delayed inflight settings due"
-    " urgent? expiring? line? busy? seen? ghosts? takers? sessions? dead? flow?"
+    " urgent? expiring? line? busy? seen? ghosts? takers? sessions? dead? flow? shared?"
 )
-"""In the order of lua/lib/topic; the scripts tell which topics need those with a question mark."""
+"""In the order of lua/lib/topic; the scripts tell which topics need those with a question mark, the last only for a
+subscription."""
 _KNOWN_MAX = 10_000
 _WANTED = b"topic_keys_wanted"
+_UNKNOWN = b"subscription_unknown"
+_OF_SUBSCRIPTION = "\1"
+"""Stands between topic and subscription in keys; no name has it."""
 
 
 class Topic:
-    """The keys of one topic."""
+    """The keys of one topic, or of one subscription of it, which is a queue like any other."""
 
-    __slots__ = ("all_keys", "is_special", "name", "partition", "plain_keys", "ready")
+    __slots__ = (
+        "all_keys",
+        "is_special",
+        "name",
+        "partition",
+        "plain_keys",
+        "ready",
+        "shared",
+        "subscription",
+        "subscriptions",
+    )
 
-    def __init__(self, keys: Keys, topic: str) -> None:
+    def __init__(self, keys: Keys, topic: str, subscription: str | None = None) -> None:
         name = encode_name("topic", topic)
         one: Partition = keys.partition_of(name)
         self.name = topic
+        self.subscription = subscription
+        self.subscriptions: tuple[str, ...] = ()
+        """Those that publishes go to, as this node heard last."""
         self.partition = one
+        self.shared = one.shared + name
+        if subscription is not None:
+            name += _OF_SUBSCRIPTION.encode() + encode_name("subscription", subscription)
         self.ready = one.ready + name
         self.plain_keys = (
             one.messages + name,
@@ -35,7 +56,7 @@ class Topic:
             one.settings + name,
             one.due,
         )
-        self.all_keys = (
+        self.all_keys: tuple[bytes, ...] = (
             *self.plain_keys,
             one.urgent + name,
             one.expiring + name,
@@ -48,7 +69,9 @@ class Topic:
             one.dead + name,
             one.flow + name,
         )
-        self.is_special = False
+        if subscription is not None:
+            self.all_keys = (*self.all_keys, self.shared)
+        self.is_special = subscription is not None
 
     def named(self, *kinds: str) -> tuple[bytes, ...]:
         """Keys by kind, for scripts that only read."""
@@ -67,14 +90,21 @@ class Topics:
         self._keep_ms = keep_ms
         self._known: dict[str, Topic] = {}
 
-    def get(self, name: str) -> Topic:
-        """Raises FieldInvalid."""
-        topic = self._known.get(name)
+    def get(self, name: str, subscription: str | None = None) -> Topic:
+        """The topic, or a subscription of it. Raises FieldInvalid."""
+        known_as = name if subscription is None else f"{name}{_OF_SUBSCRIPTION}{subscription}"
+        topic = self._known.get(known_as)
         if topic is None:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
-            topic = self._known[name] = Topic(self._keys, name)
+            topic = Topic(self._keys, name, subscription)
+            self._known[known_as] = topic
         return topic
+
+    def stored_as(self, name: str) -> Topic:
+        """The topic or subscription that keys name like this."""
+        topic, has_subscription, subscription = name.partition(_OF_SUBSCRIPTION)
+        return self.get(topic, subscription if has_subscription else None)
 
     async def call(self, call: Call, topic: Topic, identity: RequestIdentity, *args: Any) -> list[Any]:
         """A script that changes the topic, and seldom needs all its keys. Raises what the store raises."""
@@ -88,7 +118,16 @@ class Topics:
             topic.is_special = reply[1] == 1
         return await self.call_with_all(call, topic, identity, *args)
 
+    async def call_on(
+        self, call: Call, partition: Partition, keys: tuple[bytes, ...], identity: RequestIdentity, *args: Any
+    ) -> list[Any]:
+        """A script with keys of its own after the outcome. Raises what the store raises."""
+        keys = (partition.outcome + identity.key_suffix, *keys)
+        return await self._scripts.call(call, partition, keys, (identity.fingerprint, self._keep_ms, *args))
+
     async def call_with_all(self, call: Call, topic: Topic, identity: RequestIdentity, *args: Any) -> list[Any]:
-        """A script that takes all keys of any topic."""
-        keys = (topic.partition.outcome + identity.key_suffix, *topic.all_keys)
-        return await self._scripts.call(call, topic.partition, keys, (identity.fingerprint, self._keep_ms, *args))
+        """A script that takes all keys of any topic. Raises SubscriptionUnknown, and what the store raises."""
+        reply = await self.call_on(call, topic.partition, topic.all_keys, identity, *args)
+        if reply[0] == _UNKNOWN:
+            raise SubscriptionUnknown(topic=topic.name, subscription=topic.subscription)
+        return reply

@@ -74,6 +74,7 @@ class PublishRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class ConsumeRequest(msgspec.Struct, forbid_unknown_fields=True):
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     consumer: Name = CONSUMER_DEFAULT
     max: ConsumeMax = 1
     visibility_ms: VisibilityMs | UnsetType = UNSET
@@ -85,6 +86,7 @@ class AckRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Exactly one of `id` (whatever its current delivery is), `receipt` and `receipts`; what follows is for `then`."""
 
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     id: Name | None = None
     receipt: Receipt | None = None
     receipts: Annotated[list[Receipt], Meta(min_length=1, max_length=ACK_BATCH_MAX)] | None = None
@@ -99,6 +101,7 @@ class AckRequest(msgspec.Struct, forbid_unknown_fields=True):
 class NackRequest(msgspec.Struct, forbid_unknown_fields=True):
     receipt: Receipt
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     delay_ms: DelayMs | UnsetType = UNSET
     request_id: Name | None = None
 
@@ -106,6 +109,7 @@ class NackRequest(msgspec.Struct, forbid_unknown_fields=True):
 class BuryRequest(msgspec.Struct, forbid_unknown_fields=True):
     receipt: Receipt
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     reason: Name = REASON_DEFAULT
     request_id: Name | None = None
 
@@ -113,12 +117,14 @@ class BuryRequest(msgspec.Struct, forbid_unknown_fields=True):
 class LeftRequest(msgspec.Struct, forbid_unknown_fields=True):
     receipt: Receipt
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
 
 
 class ExtendRequest(msgspec.Struct, forbid_unknown_fields=True):
     receipt: Receipt
     visibility_ms: VisibilityMs
     topic: Name = TOPIC_DEFAULT
+    subscription: Name | None = None
     request_id: Name | None = None
 
 

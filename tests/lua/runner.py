@@ -250,6 +250,8 @@ class Runner:
             "takers": one.takers + suffix,
             "dead": one.dead + suffix,
             "flow": one.flow + suffix,
+            "shared": one.shared + suffix.partition(b"\1")[0],
+            "topic_settings": one.settings + suffix.partition(b"\1")[0],
             "entry": one.cache + suffix,
             "tag": one.tag + suffix,
         }
@@ -284,7 +286,9 @@ class Runner:
         }
         argv = [given[arg.name] for arg in script.args if not arg.repeats]
         argv += [item[arg.name] for item in items for arg in script.args if arg.repeats]
-        rest = sum(key.is_optional for key in script.keys)
+        if b"\1" not in name.encode() and script.keys[-1].name == "shared" and script.keys[-1].is_optional:
+            keys.pop()  # which only subscriptions have
+        rest = 0 if b"\1" in name.encode() else sum(key.is_optional for key in script.keys if key.name != "shared")
         reply = self.evalsha(script, keys[: len(keys) - rest], argv)
         if reply[0] == b"topic_keys_wanted":
             reply = self.evalsha(script, keys, argv)

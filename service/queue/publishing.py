@@ -1,0 +1,35 @@
+"""Sends messages to a topic, or to its subscriptions when it has some."""
+
+from typing import Any
+
+from service.names import RequestIdentity
+from service.queue.calls import FAN, FANNED, PUBLISH
+from service.queue.topics import Topic, Topics
+
+_SENT_AT_MOST = 4
+"""Subscriptions come and go seldom: one that meets a change this often gives up, with nothing done."""
+
+
+async def publish(
+    topics: Topics, topic: Topic, identity: RequestIdentity, args: list[Any], *, takes_all: bool
+) -> list[Any]:
+    """`args` are those of queue.publish after the identity. Raises what the store raises."""
+    reply: list[Any] = []
+    for _ in range(_SENT_AT_MOST):
+        if topic.subscriptions:
+            reply = await _fan(topics, topic, identity, args)
+        elif takes_all:
+            reply = await topics.call_with_all(PUBLISH, topic, identity, *args)
+        else:
+            reply = await topics.call(PUBLISH, topic, identity, *args)
+        if reply[0] != b"topic_subscribed":
+            break
+        topic.subscriptions = tuple(name.decode() for name in reply[1:])
+    return reply
+
+
+async def _fan(topics: Topics, topic: Topic, identity: RequestIdentity, args: list[Any]) -> list[Any]:
+    keys = [*topic.named("settings"), topic.shared, *topic.named("due", "sessions")]
+    for name in topic.subscriptions:
+        keys += topics.get(topic.name, name).named(*FANNED)
+    return await topics.call_on(FAN, topic.partition, tuple(keys), identity, *args)
