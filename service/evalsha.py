@@ -79,6 +79,8 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "takers": lambda place: place.partition.takers + place.name,
     "dead": lambda place: place.partition.dead + place.name,
     "flow": lambda place: place.partition.flow + place.name,
+    "shared": lambda place: place.partition.shared + place.name.partition(b"\1")[0],
+    "topic_settings": lambda place: place.partition.settings + place.name.partition(b"\1")[0],
     "entry": lambda place: place.partition.cache + place.name,
     "tag": lambda place: place.partition.tag + place.name,
     "part": lambda place: place.partition.cache + place.name,
@@ -279,7 +281,10 @@ def _keys(script: LuaScript, places: list[Place]) -> tuple[bytes, ...]:
     for key in script.keys:
         if key.name not in KEY_BUILDERS:
             raise EvalshaError(f"{script.name} has a key {key.name!r}, which KEY_BUILDERS in service/evalsha.py lacks")
-    built = [KEY_BUILDERS[key.name](places[0]) for key in script.keys if not key.repeats]
+    # Only subscriptions are sent what they share.
+    left_out = "" if b"\1" in places[0].name or not script.keys[-1].is_optional else "shared"
+    fixed = (key.name for key in script.keys if not key.repeats and key.name != left_out)
+    built = [KEY_BUILDERS[name](places[0]) for name in fixed]
     built += (KEY_BUILDERS[key.name](place) for place in places for key in script.keys if key.repeats)
     return tuple(built)
 

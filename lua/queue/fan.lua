@@ -45,7 +45,7 @@ end
 -- A key of a subscription ends with its name, after a character that no name has.
 local function are_all()
   for number, own in ipairs(subscriptions) do
-    if string.match(KEYS[own.part + 4], "\1([^\1]+)$") ~= names[number] then
+    if string.match(KEYS[own.part + 4] or "", "\1([^\1]+)$") ~= names[number] then
       return false
     end
   end

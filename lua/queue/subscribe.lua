@@ -22,7 +22,8 @@
 if first_outcome then
   return first_outcome
 end
-local subscription, subscriptions_max = ARGV[4], 16
+local subscription = ARGV[4]
+local subscriptions_max = 16
 local packed = redis.call("GET", KEYS[3])
 local topic = packed and cmsgpack.unpack(packed) or {}
 local names = topic.subscriptions or {}

@@ -25,7 +25,8 @@
 if first_outcome then
   return first_outcome
 end
-local subscription, is_forced, subscriptions_max = ARGV[4], ARGV[5], 16
+local subscription, is_forced = ARGV[4], ARGV[5]
+local subscriptions_max = 16
 local packed = redis.call("GET", KEYS[5])
 if not packed then
   return { SUBSCRIPTION_UNKNOWN }

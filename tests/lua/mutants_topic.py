@@ -4,6 +4,7 @@ from tests.lua import test_queue_attend as attend
 from tests.lua import test_queue_attributes as attributes
 from tests.lua import test_queue_configure as configure
 from tests.lua import test_queue_due as due
+from tests.lua import test_queue_fan as fan
 from tests.lua import test_queue_kick as kick
 from tests.lua import test_queue_limits as limits
 from tests.lua import test_queue_ordering as ordering
@@ -379,5 +380,34 @@ MUTANTS = (
         "removed, purge_max = 0, 1000",
         "removed, purge_max = 0, 5000",
         purge.test_a_thousand_are_removed_at_the_most,
+    ),
+    Mutant(
+        "payload kept when acknowledged",
+        "queue/ack",
+        "if shared then",
+        "if false then",
+        fan.test_a_payload_lies_there_once_until_the_last_subscription_is_done,
+    ),
+    Mutant(
+        "payload gone with the first",
+        "lib/payload",
+        "-1) <= 0",
+        "-1) <= 99",
+        fan.test_a_payload_lies_there_once_until_the_last_subscription_is_done,
+        ("ack",),
+    ),
+    Mutant(
+        "fan-out to an old list",
+        "queue/fan",
+        "if not are_all() then",
+        "if false then",
+        fan.test_a_publisher_that_knows_other_subscriptions_is_told_those_there_are,
+    ),
+    Mutant(
+        "stored for some",
+        "queue/fan",
+        "refusal, own.excess = admit((#ARGV - 4) / 3)",
+        "own.excess = 0",
+        fan.test_all_subscriptions_get_a_message_or_none_does,
     ),
 )

@@ -7,6 +7,7 @@ import pytest
 
 from service.store import bundle
 from tests.lua import groups
+from tests.lua import test_queue_fan as fan
 from tests.lua.runner import (
     COUNTER_BITS,
     GENERATION,
@@ -40,6 +41,9 @@ MUTATIONS: dict[str, Once] = {
         "two", "pq", token_of(run, "p"), token_of(run, "q"), ttl_ms=50_000, request_id=rid
     ),
     "queue.publish": lambda run, rid: run.publish("new", Message("late", delay_ms=5_000), request_id=rid),
+    "queue.fan": lambda run, rid: fan.fan(run, "new", to=("s",), request_id=rid),
+    "queue.subscribe": lambda run, rid: fan.subscribe(run, "new", request_id=rid)[0],
+    "queue.unsubscribe": lambda run, rid: fan.unsubscribe(run, "s", request_id=rid),
     "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
     "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
     "queue.nack": lambda run, rid: run.hand_back("m1", request_id=rid),
@@ -146,6 +150,8 @@ def prepare(run: Runner, name: str = "") -> None:
     run.publish("m1", "m2", "m3", Message("m4", delay_ms=60_000))
     run.consume(1)
     run.put("k")
+    if name in ("queue.fan", "queue.unsubscribe"):
+        fan.subscribe(run, "s")
 
 
 def call(run: Runner, name: str, request_id: str = "r1") -> Reply:

@@ -4,17 +4,19 @@ import msgspec
 import pytest
 
 from service.queue.calls import FANNED
-from tests.lua.runner import HANDED, KEEP_MS, SESSION, Message, Reply, Runner, heard, pack
+from tests.lua.runner import KEEP_MS, SESSION, Message, Reply, Runner, heard, pack
 
 A, B = "topic\1a", "topic\1b"
 
 
-def subscribe(run: Runner, *names: str, **args: str) -> list[Reply]:
-    return [run.call("queue.subscribe", f"topic\1{name}", subscription=name, **args) for name in names]
+def subscribe(run: Runner, *names: str, request_id: str = "") -> list[Reply]:
+    return [run.call("queue.subscribe", f"topic\1{name}", subscription=name, request_id=request_id) for name in names]
 
 
-def unsubscribe(run: Runner, name: str, is_forced: str = "") -> Reply:
-    return run.call("queue.unsubscribe", f"topic\1{name}", subscription=name, is_forced=is_forced)
+def unsubscribe(run: Runner, name: str, is_forced: str = "", request_id: str = "") -> Reply:
+    return run.call(
+        "queue.unsubscribe", f"topic\1{name}", subscription=name, is_forced=is_forced, request_id=request_id
+    )
 
 
 def fan(run: Runner, *messages: Message | str, to: tuple[str, ...] = ("a", "b"), request_id: str = "") -> Reply:
@@ -128,47 +130,9 @@ def test_a_consumer_that_waits_is_woken_in_each_subscription(run: Runner) -> Non
     subscribe(run, "a", "b")
     run.park(1, topic=A)
     run.park(2, topic=B)
-    with heard(run, HANDED) as woken:
+    with heard(run, f"simpul:test:wake:{SESSION}") as woken:
         fan(run, "m1")
     assert woken == [f"{SESSION}:1".encode(), f"{SESSION}:2".encode()]
-
-
-def test_a_subscription_begins_now_and_with_what_is_set_for_the_topic(run: Runner) -> None:
-    run.publish("before")
-    run.configure(max_deliveries=1, paused_out=True)
-    assert subscribe(run, "a", "a") == [("ok", [1]), ("ok", [0])]
-    assert run.counts(A) == (0, 0, 0)
-    assert run.counts() == (1, 0, 0)
-    fan(run, "m1", to=("a",))
-    assert run.hand_back(run.consume(topic=A)[0].receipt, topic=A).fields[0] == b"dead"
-
-
-def test_a_topic_has_sixteen_subscriptions_at_the_most(run: Runner) -> None:
-    subscribe(run, *(f"s{number}" for number in range(16)))
-    before = run.snapshot()
-    assert subscribe(run, "more") == [("subscriptions_full", [16])]
-    assert run.snapshot() == before
-
-
-def test_a_subscription_goes_with_what_is_in_it_and_the_last_leaves_the_topic_as_it_was(run: Runner) -> None:
-    subscribe(run, "a", "b")
-    fan(run, Message("m1", b"[1]"))
-    run.consume(topic=A)
-    before = run.snapshot()
-    assert unsubscribe(run, "a") == ("topic_in_use", [b"inflight"])
-    assert run.purge("topic", topic=B, is_forced="1") == ("topic_in_use", [b"subscription"])
-    assert run.purge("topic", is_forced="1") == ("topic_in_use", [b"subscriptions"])
-    assert run.snapshot() == before
-    assert unsubscribe(run, "a", "1").code == "ok"
-    assert subscribe(run, "a") == [("topic_in_use", [b"leaving"])]
-    assert run.purge("topic", topic=A, is_forced="1").fields == [1, 0]
-    assert payloads(run) == {b"m1": b"[1]", b"\1m1": b"1"}
-    assert unsubscribe(run, "b").code == "ok"
-    assert run.purge("topic", topic=B, is_forced="1").fields == [1, 0]
-    assert payloads(run) == {}
-    assert run.publish("m2").fields == [1]
-    assert unsubscribe(run, "a").code == "subscription_unknown"
-    assert run.kinds() == {"settings", "messages", "ready"}
 
 
 def test_a_subscription_that_is_not_there_is_refused_by_every_script(run: Runner) -> None:
