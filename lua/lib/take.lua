@@ -68,6 +68,12 @@ local function details_of(priority, expires_at, key)
   return "\t" .. string.format("%d %.0f %d ", priority, expires_at, #key) .. key .. ARGV[7]
 end
 
+-- Nothing for a message of a subscription whose payload was lost (see lib/payload).
+local function with_payload(id, record)
+  local payload = redis.call("HGET", shared, id)
+  return payload and record .. payload
+end
+
 local function take(reply, outcome)
   local left, passed, bytes = share(), 0, 0
   local is_default = ARGV[6]

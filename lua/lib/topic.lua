@@ -17,7 +17,7 @@
 --   16? sessions: sessions of nodes with parked requests by their end, a sorted set
 --   17? dead: ids of dead letters by the time of their death, a sorted set
 --   18? flow: counters of the topic, a hash
---   19? shared: payloads and how many subscriptions have them by id, a hash; only for a subscription (see lib/payload)
+--   19? shared: of a subscription only: payloads and how many have them by id, a hash (see lib/payload)
 local messages, ready, delayed, inflight, settings, due = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local urgent, expiring, line, busy, seen = KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
 local ghosts, takers, sessions, dead, flow = KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18]

@@ -9,7 +9,7 @@
 --   6 urgent: ids to deliver of priorities 1 to 9, a sorted set
 --   7 line: ids that wait for their ordering key, a sorted set
 --   8 dead: ids of dead letters, a sorted set
---   9? shared: payloads and how many subscriptions have them by id, a hash; only for a subscription (see lib/payload)
+--   9? shared: of a subscription only: payloads and how many have them by id, a hash (see lib/payload)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 state: ready, delayed, inflight, waiting or dead
