@@ -92,6 +92,8 @@ for at = 5, #ARGV, 3 do
 end
 for _, own in ipairs(subscriptions) do
   turn_to(own)
-  wake_takers()
+  if packed_settings then
+    wake_takers()
+  end
 end
 return keep_outcome(reply)
