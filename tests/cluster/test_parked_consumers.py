@@ -149,3 +149,26 @@ def test_a_node_that_dies_keeps_no_message_from_the_others(tmp_path: Path, serve
         assert other.result()["message"]["data"] == "x"
         on_dying.join(DEADLINE_S)
         assert on_dying.answer is None
+
+
+def test_one_publish_wakes_a_consumer_of_every_subscription_on_whatever_node(nodes: list[NodeProcess]) -> None:
+    for own in ("a", "b"):
+        assert nodes[0].post("/queue/subscribe", {"topic": "fanned", "subscription": own}).status == 200
+    first = [Consumer(node, "fanned", subscription=own) for node, own in zip(nodes[1:], ("a", "b"), strict=True)]
+
+    def all_wait() -> bool:
+        counts = nodes[0].get("/queue/fanned").json["subscriptions"].values()
+        return all(one["consumers"] == 1 for one in counts)
+
+    wait_until(all_wait, "both to stand in line")
+    assert nodes[0].post("/queue/publish", {"topic": "fanned", "data": 1, "id": "m"}).status == 200
+    assert [one.result()["id"] for one in first] == ["m", "m"]
+    # A node that has heard of other subscriptions is told those there are.
+    assert nodes[1].post("/queue/subscribe", {"topic": "fanned", "subscription": "c"}).status == 200
+    assert nodes[0].post("/queue/publish", {"topic": "fanned", "data": 2, "id": "n"}).status == 200
+    counts = nodes[2].get("/queue/fanned").json["subscriptions"]
+    assert {own: (one["ready"], one["inflight"]) for own, one in counts.items()} == {
+        "a": (1, 1),
+        "b": (1, 1),
+        "c": (1, 0),
+    }
