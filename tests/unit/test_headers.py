@@ -32,13 +32,6 @@ UNPACKED_WHOLE = {
 """What is unpacked without saying from where to where; anything else says so, and at most 1000 values."""
 
 _CALLERS = ("atomic", "lock.locks", "queue.queues", "queue.subscriptions", "cache", "duties.quarantine")
-for module in _CALLERS:
-    "service.atomic",
-    "service.lock.locks",
-    "service.queue.queues",
-    "service.cache",
-    "service.duties.quarantine",
-):
     import_module(f"service.{module}")
 
 
