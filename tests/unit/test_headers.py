@@ -32,6 +32,7 @@ UNPACKED_WHOLE = {
 """What is unpacked without saying from where to where; anything else says so, and at most 1000 values."""
 
 _CALLERS = ("atomic", "lock.locks", "queue.queues", "queue.subscriptions", "cache", "duties.quarantine")
+for module in _CALLERS:
     import_module(f"service.{module}")
 
 
