@@ -635,6 +635,24 @@ class ConsumersFull(SimpulError):
         super().__init__(limit=limit, **shown)
 
 
+class SchedulesFull(SimpulError):
+    """The topic has too many schedules."""
+
+    code = "schedules_full"
+    status = 409
+    title = "The topic has too many schedules"
+    detail_template = (
+        'Topic {topic} has {limit} schedules, and that is the most. Nothing was changed.'
+    )
+    action = (
+        'Take one away with /queue/unschedule, or schedule in another topic.'
+    )
+    retry = "no"
+
+    def __init__(self, *, topic: Any, limit: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, limit=limit, **shown)
+
+
 class TopicKeysWanted(SimpulError):
     """The topic uses more than its plain keys."""
 
@@ -1265,6 +1283,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     TopicPaused.code: TopicPaused,
     TopicInUse.code: TopicInUse,
     ConsumersFull.code: ConsumersFull,
+    SchedulesFull.code: SchedulesFull,
     TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,
     FillSuperseded.code: FillSuperseded,

@@ -63,6 +63,9 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "inflight": lambda place: place.partition.inflight + place.name,
     "settings": lambda place: place.partition.settings + place.name,
     "due": lambda place: place.partition.due,
+    "timetable": lambda place: place.partition.timetable,
+    "schedules": lambda place: place.partition.schedules,
+    "schedule_names": lambda place: place.partition.schedule_names,
     "urgent": lambda place: place.partition.urgent + place.name,
     "expiring": lambda place: place.partition.expiring + place.name,
     "line": lambda place: place.partition.line + place.name,
@@ -92,6 +95,9 @@ _PARTITION_KEYS = frozenset(
         "granted",
         "lock_events",
         "due",
+        "timetable",
+        "schedules",
+        "schedule_names",
     }
 )
 """A script that has no other keys acts on the partition as a whole."""

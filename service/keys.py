@@ -41,11 +41,14 @@ class Partition:
         "reader_holds",
         "readers",
         "ready",
+        "schedule_names",
+        "schedules",
         "seen",
         "sessions",
         "settings",
         "tag",
         "takers",
+        "timetable",
         "tokens",
         "urgent",
         "versions",
@@ -65,6 +68,9 @@ class Partition:
         self.sessions = prefix + b"sessions"
         self.granted = prefix + b"granted"
         self.due = prefix + b"due"
+        self.timetable = prefix + b"timetable"
+        self.schedules = prefix + b"schedules"
+        self.schedule_names = prefix + b"schedule_names"
         self.lock_events = prefix + b"lock_events"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"

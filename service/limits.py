@@ -96,6 +96,23 @@ PEEK_MAX = 100
 QUEUE_MOVE_MAX = 1_000
 """Messages in one redrive, kick or purge."""
 
+SCHEDULES_MAX = 100
+"""Schedules of one topic."""
+SCHEDULE_NAME_BYTES_MAX = 256
+"""The ids of its messages are made of it."""
+SCHEDULE_DATA_BYTES_MAX = 16 * 1024
+"""`data` of a schedule: its list shows a hundred of them."""
+SCHEDULE_HEADERS_MAX = HEADERS_MAX - 2
+"""Two are its own."""
+CRON_CHARS_MAX = 128
+EVERY_MS_MIN = 1_000
+EVERY_MS_MAX = 366 * 24 * 60 * 60 * 1000
+MISSED_AFTER_MS = 10_000
+"""A tick that is later than this was missed."""
+MISSED_TICKS_MAX = 100
+"""Ticks that one call publishes later; the others follow at once."""
+TICKS_SHOWN = 5
+
 CACHE_TTL_MS_MAX = 365 * 24 * 60 * 60 * 1000
 INVALIDATE_BATCH_MAX = 1_000
 """Keys in one invalidate request."""

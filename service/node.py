@@ -20,10 +20,11 @@ from service.config import Config, ConfigError
 from service.decisions.authority import Authority
 from service.decisions.member import Member
 from service.decisions.node.fence import Fence
-from service.duties import Round
+from service.duties import Duty, Round
 from service.duties.quarantine import LiftQuarantine
 from service.duties.queues import TendQueues
 from service.duties.recording import RecordEvents
+from service.duties.schedules import FireSchedules
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -35,7 +36,7 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
 from service.lock.watching import Watching
-from service.queue import Administration, Queues
+from service.queue import Administration, Queues, Timetable
 from service.queue.takers import Takers
 from service.queue.topics import Topics
 from service.raft.errors import RaftError
@@ -83,6 +84,8 @@ def assemble(config: Config) -> Context:
     takers = Takers(scripts, keys)
     administration = Administration(scripts, topics, authority.owner_of)
     tending = TendQueues(scripts, topics, administration)
+    firing = FireSchedules(scripts, topics)
+    on_due: dict[bytes, Duty] = {b"due": tending, b"timetable": firing}
 
     def heard_again() -> None:
         near.turn_on()
@@ -103,7 +106,7 @@ def assemble(config: Config) -> Context:
         config.self_url,
         member.machine,
         keys,
-        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), tending],
+        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), tending, firing],
     )
 
     locks = Locks(
@@ -120,7 +123,9 @@ def assemble(config: Config) -> Context:
 
     def heard_wake(key: bytes) -> None:
         if key.startswith(DUE):
-            duties.look_at(tending, key.removeprefix(DUE).removesuffix(b"due"))
+            prefix, _, kind = key.removeprefix(DUE).rpartition(b":")
+            if kind in on_due:
+                duties.look_at(on_due[kind], prefix)
             return
         waiting.heard_wake(key)
         watching.heard_wake(key)
@@ -162,6 +167,7 @@ def assemble(config: Config) -> Context:
         ),
         queues=Queues(scripts, topics, takers),
         administration=administration,
+        timetable=Timetable(scripts, topics, keep_ms),
         caches=caches,
     )
 

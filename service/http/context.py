@@ -15,7 +15,7 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import Waiting
 from service.lock.watching import Watching
-from service.queue import Administration, Queues
+from service.queue import Administration, Queues, Timetable
 from service.queue.takers import Takers
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -52,6 +52,7 @@ class Context:
     forcing: Forcing
     queues: Queues
     administration: Administration
+    timetable: Timetable
     caches: Caches
     traffic: Traffic = field(default_factory=Traffic)
 

@@ -46,11 +46,15 @@ from service.limits import (
     LOCK_LIST_DEFAULT,
     LOCK_LIST_MAX,
     NAME_BYTES_MAX,
+    SCHEDULES_MAX,
 )
 from service.lock import LockList, LockState
 from service.lock.deadlock.overview import WaitsView
 from service.lock.listing import CURSOR_CHARS_MAX
+from service.names import encode_name
 from service.queue import TopicState
+from service.queue.schedule_wire import SchedulePage
+from service.queue.wire import TOPIC_DEFAULT
 
 EVENT_STREAM = "text/event-stream"
 
@@ -115,6 +119,13 @@ async def _topic(context: Context, request: Request) -> TopicState:
     return await context.administration.inspect(name_in_path(request, "/queue/"))
 
 
+async def _schedules(context: Context, request: Request) -> SchedulePage:
+    query = Query(request, _SCHEDULES_PARAMETERS)
+    topic = query.text("topic") or TOPIC_DEFAULT
+    encode_name("topic", topic)
+    return await context.timetable.page(topic, query.text("after"), query.integer("limit"))
+
+
 async def _audit(context: Context, request: Request) -> Audit:
     return await context.auditor.audit(Query(request, _AUDIT_PARAMETERS).integer("sample"))
 
@@ -164,6 +175,11 @@ _LIST_PARAMETERS = (
     integer("limit", "Locks in a page, at most.", least=1, most=LOCK_LIST_MAX, default=LOCK_LIST_DEFAULT),
     text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX, "^[A-Za-z0-9_-]*$"),
 )
+_SCHEDULES_PARAMETERS = (
+    text("topic", "Whose schedules.", NAME_BYTES_MAX),
+    integer("limit", "Schedules in a page, at most.", least=1, most=SCHEDULES_MAX, default=SCHEDULES_MAX),
+    text("after", "As the page before answered it.", NAME_BYTES_MAX),
+)
 _AUDIT_PARAMETERS = (integer("sample", "Copies to look at, at most.", least=1, most=AUDIT_MAX, default=AUDIT_DEFAULT),)
 _CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
 
@@ -194,6 +210,14 @@ PAGES = (
         _audit,
         (FieldInvalid, FieldUnknown),
         _AUDIT_PARAMETERS,
+    ),
+    Page(
+        "/schedules",
+        "The schedules of a topic, page by page.",
+        SchedulePage,
+        _schedules,
+        (FieldInvalid, FieldUnknown),
+        _SCHEDULES_PARAMETERS,
     ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page(

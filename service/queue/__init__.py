@@ -2,6 +2,7 @@
 
 from service.queue.administration import Administration
 from service.queue.queues import Queues
+from service.queue.timetable import Timetable
 from service.queue.topic_wire import TopicState
 
-__all__ = ["Administration", "Queues", "TopicState"]
+__all__ = ["Administration", "Queues", "Timetable", "TopicState"]

@@ -30,3 +30,12 @@ PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)}", args="fence state
 
 DUE = declare("queue.due", keys="fence duty due", args=_DUTY)
 TEND = declare("queue.tend", keys=f"fence duty {TOPIC_KEYS}", args=_DUTY)
+
+_TIMETABLE = "timetable schedules schedule_names"
+SCHEDULE = declare(
+    "queue.schedule", keys=f"fence outcome {_TIMETABLE}", args=f"{_ONCE} member times spec next_at limit"
+)
+UNSCHEDULE = declare("queue.unschedule", keys=f"fence outcome {_TIMETABLE}", args=f"{_ONCE} member")
+SCHEDULES = declare("queue.schedules", keys=f"fence {_TIMETABLE}", args="fence topic after limit")
+TICKS = declare("queue.ticks", keys="fence duty timetable schedules", args=_DUTY)
+FIRE = declare("queue.fire", keys=f"fence duty {TOPIC_KEYS} {_TIMETABLE}", args=f"{_DUTY} tick id+ delay_ms+ data+")

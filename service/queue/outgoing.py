@@ -59,14 +59,15 @@ def arguments(messages: list[OutgoingMessage], ids: list[str], *, is_batch: bool
         args += (ids[position], message.delay_ms, check_payload(f"{at}data" if is_batch else "data", message.data))
         if message.priority or message.ttl_ms or message.key is not None or message.headers:
             options = options or [None] * len(messages)
-            options[position] = _options(at, message)
+            options[position] = options_of(at, message)
     if options is not None:
         args[0] = _pack(options)
     return args
 
 
-def _options(at: str, message: OutgoingMessage) -> tuple[int, int, str, str]:
-    """As texts: the packer of scripts knows no other bytes."""
+def options_of(at: str, message: OutgoingMessage) -> tuple[int, int, str, str]:
+    """Priority, ttl_ms, key and headers, as texts: the packer of scripts knows no other bytes. Raises FieldInvalid,
+    PayloadTooLarge."""
     key = message.key or ""
     if message.key is not None:
         encode_name(f"{at}key", key)
