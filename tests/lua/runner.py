@@ -637,6 +637,46 @@ class Runner:
     def tend(self, topic: str = "topic", assignment: int = 1, node: str = "n1") -> Reply:
         return self.call("queue.tend", topic, assignment=assignment, node=node)
 
+    def schedule(
+        self,
+        next_at: int | str,
+        name: str = "s",
+        *,
+        topic: str = "topic",
+        times: str = "T",
+        spec: str = "S",
+        **args: Any,
+    ) -> Reply:
+        given = {"limit": 100, **args}
+        member = f"{topic}\0{name}"
+        return self.call("queue.schedule", "", member=member, times=times, spec=spec, next_at=next_at, **given)
+
+    def unschedule(self, name: str = "s", *, topic: str = "topic", **args: Any) -> Reply:
+        return self.call("queue.unschedule", "", member=f"{topic}\0{name}", **args)
+
+    def schedules(self, after: str = "", limit: int = 100, *, topic: str = "topic") -> list[tuple[bytes, ...]]:
+        """Groups of name, next_at and what it is."""
+        fields = self.call("queue.schedules", topic, topic=topic, after=after, limit=limit).fields
+        return list(zip(*[iter(fields[1:])] * 3, strict=True))
+
+    def ticks(self, assignment: int = 1, node: str = "n1") -> Reply:
+        return self.call("queue.ticks", "", assignment=assignment, node=node)
+
+    def fire(
+        self,
+        tick: int,
+        next_at: int | str,
+        *ids: str,
+        name: str = "s",
+        kept: str = "T\nS",
+        assignment: int = 1,
+        node: str = "n1",
+    ) -> Reply:
+        """Publish a message of each id for a tick."""
+        plan = (f"topic\0{name}", kept, str(tick), str(next_at), [(0, 0, "", "")] * len(ids))
+        items = [Message(one)._asdict() for one in ids]
+        return self.call("queue.fire", "topic", tick=pack(plan), assignment=assignment, node=node, items=items)
+
     def withdraw_taker(self, number: int = 1, *, topic: str = "topic", **args: Any) -> int:
         return int(self.call("queue.withdraw", topic, taker=f"{SESSION}:{number}", **args).fields[0])
 

@@ -46,6 +46,8 @@ MUTATIONS: dict[str, Once] = {
     "queue.kick": lambda run, rid: run.kick("delayed", request_id=rid),
     "queue.purge": lambda run, rid: run.purge("ready", request_id=rid),
     "queue.withdraw": lambda run, rid: run.call("queue.withdraw", "topic", taker=f"{SESSION}:1", request_id=rid),
+    "queue.schedule": lambda run, rid: run.schedule(5_000, "new", request_id=rid),
+    "queue.unschedule": lambda run, rid: run.unschedule(request_id=rid),
     "queue.extend": lambda run, rid: run.call(
         "queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid
     ),
@@ -61,6 +63,7 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "queue.peek": lambda run: run.call("queue.peek", "topic", state="ready", offset=0, limit=10),
+    "queue.schedules": lambda run: run.call("queue.schedules", "topic", topic="topic", after="", limit=10),
     "queue.left": lambda run: run.call("queue.left", "topic", **bare("m1")),
     "cache.get": lambda run: run.call("cache.get", "k"),
     "cache.read": lambda run: run.read("k", "none"),
@@ -87,6 +90,8 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "queue.attend": lambda run: run.call("queue.attend", "", session=SESSION, session_ms=SESSION_MS),
     "queue.due": lambda run: run.due(),
     "queue.tend": lambda run: run.tend(),
+    "queue.ticks": lambda run: run.ticks(),
+    "queue.fire": lambda run: run.fire(5, 6, "fired"),
     "lock.cancel": lambda run: run.call(
         "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"
     ),
