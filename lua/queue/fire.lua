@@ -15,8 +15,7 @@
 --   4 tick: packed: topic<nul>name, spec, the tick that is next and the one after it as decimals, empty = there is none,
 --     and the options of the messages (see queue.publish)
 --   5+ id: name of a message
---   6+ delay_ms: 0
---   7+ data: its payload, opaque bytes
+--   6+ data: its payload, opaque bytes
 -- Replies:
 --   OK fired: 1, or 0 when the tick is not the next one, or not due
 --   DUTY_STALE duty: a newer assignment works here
@@ -29,7 +28,7 @@
 --- @include lib/duty
 --- @include lib/clock
 local timetable, schedules, schedule_names = KEYS[19], KEYS[20], KEYS[21]
-local member, spec, expected, next_at, all_options = unpack(cmsgpack.unpack(ARGV[4]))
+local member, spec, expected, next_at, options = unpack(cmsgpack.unpack(ARGV[4]))
 local planned = redis.call("ZSCORE", timetable, member)
 local is_due = planned and tonumber(planned) == tonumber(expected) and tonumber(planned) <= now_ms
 -- One that was said anew since has other things to publish, or at other times.
@@ -40,15 +39,17 @@ end
 --- @include lib/store
 --- @include lib/admit
 --- @include lib/timetable
-local refusal, excess = admit((#ARGV - 4) / 3)
+local refusal, excess = admit((#ARGV - 4) / 2)
 if refusal then
   return refusal
 end
 redis.call("SET", duty, assignment .. " " .. node)
-if #all_options > 0 then
+if #options > 0 then
   mark_special()
   drop_oldest(excess)
-  store(all_options)
+  for at = 5, #ARGV, 2 do
+    store(ARGV[at], "0", ARGV[at + 1], options[(at - 3) / 2], at)
+  end
   wake_takers()
 end
 if next_at ~= "" then

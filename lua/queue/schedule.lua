@@ -26,13 +26,13 @@
 if first_outcome then
   return first_outcome
 end
-local timetable, schedules, names = KEYS[3], KEYS[4], KEYS[5]
-local member, times, next_at = ARGV[4], ARGV[5], ARGV[7]
+local timetable, schedules, schedule_names = KEYS[3], KEYS[4], KEYS[5]
+local member, times, spec, next_at, limit = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local before = redis.call("HGET", schedules, member)
 if not before then
   local topic_name = string.match(member, "^[^%z]*")
-  local count = redis.call("ZLEXCOUNT", names, "[" .. topic_name .. "\0", "(" .. topic_name .. "\1")
-  if count >= tonumber(ARGV[8]) then
+  local count = redis.call("ZLEXCOUNT", schedule_names, "[" .. topic_name .. "\0", "(" .. topic_name .. "\1")
+  if count >= tonumber(limit) then
     return { SCHEDULES_FULL }
   end
 end
@@ -41,7 +41,7 @@ local planned = redis.call("ZSCORE", timetable, member)
 if next_at ~= "" and before and planned and planned ~= "inf" and string.match(before, "^[^\n]*") == times then
   next_at = string.format("%.0f", planned)
 end
-redis.call("HSET", schedules, member, times .. "\n" .. ARGV[6])
-redis.call("ZADD", names, 0, member)
+redis.call("HSET", schedules, member, times .. "\n" .. spec)
+redis.call("ZADD", schedule_names, 0, member)
 plan(member, next_at ~= "" and next_at or "+inf")
 return keep_outcome({ OK, next_at })

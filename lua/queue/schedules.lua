@@ -14,7 +14,7 @@
 --   OK now_ms [name next_at spec]: Redis time; next_at in ms since 1970, empty while it is paused; spec is what its times
 --     depend on, a line break, and the rest
 -- Complexity: O(log s + n) with s schedules of the partition and n in the page
--- Retry: safe
+-- Retry: read-only
 --- @include lib/fence
 --- @include lib/clock
 local topic, after, limit = ARGV[2], ARGV[3], ARGV[4]

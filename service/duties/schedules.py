@@ -62,7 +62,7 @@ class FireSchedules:
         )
         args: list[bytes | str | int] = []
         for at in fired:
-            args += (f"{name}@{at}", 0, spec.data)
+            args += (f"{name}@{at}", spec.data)
         topic = self._topics.get(topic_name)
         one = topic.partition
         keys = (one.duty, *topic.all_keys, one.timetable, one.schedules, one.schedule_names)

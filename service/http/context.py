@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from service.atomic import Groups
 from service.cache import Auditor, Caches, Keeper, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
@@ -54,6 +55,7 @@ class Context:
     administration: Administration
     timetable: Timetable
     caches: Caches
+    groups: Groups
     traffic: Traffic = field(default_factory=Traffic)
 
     @property

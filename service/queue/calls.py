@@ -38,4 +38,4 @@ SCHEDULE = declare(
 UNSCHEDULE = declare("queue.unschedule", keys=f"fence outcome {_TIMETABLE}", args=f"{_ONCE} member")
 SCHEDULES = declare("queue.schedules", keys=f"fence {_TIMETABLE}", args="fence topic after limit")
 TICKS = declare("queue.ticks", keys="fence duty timetable schedules", args=_DUTY)
-FIRE = declare("queue.fire", keys=f"fence duty {TOPIC_KEYS} {_TIMETABLE}", args=f"{_DUTY} tick id+ delay_ms+ data+")
+FIRE = declare("queue.fire", keys=f"fence duty {TOPIC_KEYS} {_TIMETABLE}", args=f"{_DUTY} tick id+ data+")

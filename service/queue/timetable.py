@@ -14,7 +14,7 @@ from service.limits import SCHEDULE_DATA_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX, SCH
 from service.names import RequestIdentity, encode_name
 from service.payload import check_payload
 from service.queue.calls import SCHEDULE, SCHEDULES, UNSCHEDULE
-from service.queue.outgoing import options_of
+from service.queue.outgoing import option_of
 from service.queue.schedule_wire import (
     Schedule,
     Scheduled,
@@ -152,7 +152,7 @@ def _spec(request: ScheduleRequest) -> Spec:
     message = OutgoingMessage(
         request.data, priority=request.priority, ttl_ms=request.ttl_ms, key=request.key, headers=request.headers
     )
-    priority, ttl_ms, key, headers = options_of("", message)
+    priority, ttl_ms, key, headers = option_of("", message) or (0, 0, "", "")
     return Spec(request.missed, priority, ttl_ms, key, headers, data.decode())
 
 

@@ -23,6 +23,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "/queue/bury": {"topic": "t", "receipt": "1.1.5.m"},
     "/queue/left": {"topic": "t", "receipt": "1.1.5.m"},
     "/queue/settings": {"topic": "t", "max_deliveries": 3},
+    "/queue/schedule": {"topic": "t", "name": "s", "every_ms": 60_000, "data": 1},
+    "/queue/unschedule": {"topic": "t", "name": "s"},
     "/queue/pause": {"topic": "t", "consume": True},
     "/queue/peek": {"topic": "t"},
     "/queue/redrive": {"topic": "t"},
@@ -34,6 +36,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/cache/invalidate": {"key": "k"},
     "/cache/mput": {"items": [{"key": "k", "value": 1}]},
     "/cache/mget": {"keys": ["k"]},
+    "/atomic": {"operations": [{"op": "cache.put", "key": "k", "value": 1}]},
 }
 REQUIRED = {
     "/lock/acquire": ("resource", "owner"),
@@ -47,6 +50,8 @@ REQUIRED = {
     "/queue/extend": ("receipt", "visibility_ms"),
     "/queue/bury": ("receipt",),
     "/queue/left": ("receipt",),
+    "/queue/schedule": ("name", "data"),
+    "/queue/unschedule": ("name",),
     "/queue/purge": ("state",),
     "/queue/delete": ("topic",),
     "/cache/put": ("key", "value"),
@@ -54,6 +59,7 @@ REQUIRED = {
     "/cache/invalidate": ("key",),
     "/cache/mput": ("items",),
     "/cache/mget": ("keys",),
+    "/atomic": ("operations",),
 }
 NAMES = {
     "/lock/acquire": ("resource", "owner", "request_id"),
@@ -70,6 +76,8 @@ NAMES = {
     "/queue/left": ("topic",),
     "/queue/settings": ("topic", "dead_letter_topic", "request_id"),
     "/queue/pause": ("topic", "request_id"),
+    "/queue/schedule": ("topic", "name", "time_zone", "key", "request_id"),
+    "/queue/unschedule": ("topic", "name", "request_id"),
     "/queue/peek": ("topic",),
     "/queue/redrive": ("topic", "to", "request_id"),
     "/queue/kick": ("topic", "request_id"),
@@ -80,6 +88,7 @@ NAMES = {
     "/cache/invalidate": ("key", "request_id"),
     "/cache/mput": ("request_id",),
     "/cache/mget": (),
+    "/atomic": ("request_id",),
 }
 NUMBERS = [
     ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
@@ -98,6 +107,8 @@ NUMBERS = [
     ("/queue/publish", "priority", -1, limits.PRIORITY_MAX + 1),
     ("/queue/publish", "ttl_ms", 0, limits.MESSAGE_TTL_MS_MAX + 1),
     ("/queue/consume", "wait_ms", -1, limits.CONSUME_WAIT_MS_MAX + 1),
+    ("/queue/schedule", "every_ms", limits.EVERY_MS_MIN - 1, limits.EVERY_MS_MAX + 1),
+    ("/queue/schedule", "priority", -1, limits.PRIORITY_MAX + 1),
     ("/queue/settings", "max_deliveries", 0, limits.MAX_DELIVERIES_MAX + 1),
     ("/queue/settings", "max_length", 0, limits.TOPIC_LENGTH_MAX + 1),
     ("/queue/settings", "backoff_ms", 0, limits.DELAY_MS_MAX + 1),
@@ -493,3 +504,20 @@ def test_a_wrong_path_or_method_is_a_problem_too(quiet: tuple[NodeProcess, Redis
     assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
     assert "GET" in wrong.headers["allow"]
     assert node.get("/lock/").json["field"] == "resource"
+
+
+@pytest.mark.parametrize(
+    ("second", "field"),
+    [
+        ({"op": "cache.put", "key": "{two}", "value": 1}, "operations[1].key"),
+        ({"op": "cache.invalidate", "key": "{one}"}, "operations[1].key"),
+        ({"op": "queue.ack", "topic": "{one}", "receipt": "m"}, "operations[1].receipt"),
+        ({"op": "queue.publish", "topic": "{one}", "data": 1, "colour": "red"}, "operations[1].colour"),
+    ],
+    ids=repr,
+)
+def test_one_bad_operation_keeps_the_whole_group_from_being_done(
+    quiet: tuple[NodeProcess, RedisServer], second: dict[str, Any], field: str
+) -> None:
+    first = {"op": "cache.put", "key": "{one}", "value": 1}
+    assert refused(quiet, "/atomic", {"operations": [first, second]})["field"] == field

@@ -1,29 +1,31 @@
 """Timetables without one of their rules: see test_mutants.py."""
 
+from tests.lua import test_queue_fire as fire
 from tests.lua import test_queue_schedule as schedule
+from tests.lua import test_queue_ticks as ticks
 from tests.lua.mutant import Mutant
 
 MUTANTS = (
     Mutant(
         "tick published twice",
         "queue/fire",
-        "tonumber(planned) == tonumber(expected)",
+        "tonumber(planned) == tonumber(expected) and tonumber(planned) <= now_ms",
         "true",
-        schedule.test_a_tick_is_published_once_and_the_next_one_waits,
+        fire.test_a_tick_is_published_once_and_the_next_one_waits,
     ),
     Mutant(
         "published before its time",
         "queue/fire",
         "tonumber(planned) <= now_ms",
         "true",
-        schedule.test_nothing_is_published_before_its_time,
+        fire.test_nothing_is_published_before_its_time,
     ),
     Mutant(
         "published as it was before",
         "queue/fire",
         'redis.call("HGET", schedules, member) ~= spec',
         "false",
-        schedule.test_a_schedule_that_was_said_anew_publishes_no_more_what_it_was,
+        fire.test_a_schedule_that_was_said_anew_publishes_no_more_what_it_was,
     ),
     Mutant(
         "next tick lost when said again",
@@ -49,8 +51,8 @@ MUTANTS = (
     Mutant(
         "schedules without limit",
         "queue/schedule",
-        "count >= tonumber(ARGV[8])",
-        "count < 0",
+        "if count >= tonumber(limit)",
+        "if count < 0",
         schedule.test_a_topic_has_so_many_and_no_more,
     ),
     Mutant(
@@ -58,7 +60,7 @@ MUTANTS = (
         "queue/fire",
         "if refusal then",
         "if false then",
-        schedule.test_a_topic_that_takes_nothing_keeps_the_tick_due,
+        fire.test_a_topic_that_takes_nothing_keeps_the_tick_due,
         ({"paused_in": True}, ("topic_paused", [])),
     ),
     Mutant(
@@ -66,20 +68,20 @@ MUTANTS = (
         "queue/fire",
         "  wake_takers()\n",
         "",
-        schedule.test_a_consumer_that_waits_is_woken_by_a_tick,
+        fire.test_a_consumer_that_waits_is_woken_by_a_tick,
     ),
     Mutant(
         "owner not told of a tick",
         "lib/timetable",
         "tonumber(at) < tonumber(told)",
         "false",
-        schedule.test_the_owner_is_told_of_what_comes_sooner_and_of_nothing_else,
+        ticks.test_the_owner_is_told_of_what_comes_sooner_and_of_nothing_else,
     ),
     Mutant(
         "last tick comes again",
         "queue/fire",
         'redis.call("ZREM", timetable, member)',
         "",
-        schedule.test_a_schedule_without_a_next_tick_is_gone,
+        fire.test_a_schedule_without_a_next_tick_is_gone,
     ),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lua import (
+    mutants_atomic,
     mutants_deadlock,
     mutants_fence,
     mutants_lock,
@@ -18,6 +19,7 @@ from tests.lua import (
     mutants_quarantine,
     mutants_queue,
     mutants_rest,
+    mutants_schedule,
     mutants_several,
     mutants_topic,
     mutants_waiting,
@@ -27,6 +29,7 @@ from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
 MUTANTS = (
+    *mutants_atomic.MUTANTS,
     *mutants_deadlock.MUTANTS,
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
@@ -34,6 +37,7 @@ MUTANTS = (
     *mutants_quarantine.MUTANTS,
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
+    *mutants_schedule.MUTANTS,
     *mutants_several.MUTANTS,
     *mutants_topic.MUTANTS,
     *mutants_waiting.MUTANTS,
