@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "turn not passed on",
-        "queue/ack",
+        "lib/settle",
         "pass_turn(key)",
         "local _ = key",
         ordering.test_whatever_ends_a_message_lets_the_next_of_its_key_come,
@@ -268,7 +268,7 @@ MUTANTS = (
     ),
     Mutant(
         "nobody woken by an ack",
-        "queue/ack",
+        "lib/settle",
         "wake_takers()",
         "",
         takers.test_whatever_makes_a_message_available_wakes_a_consumer,
