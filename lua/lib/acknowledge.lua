@@ -1,17 +1,17 @@
 -- Takes out for good what is named in ARGV[first_named] and on, three values each, if that is a current delivery. Adds
--- a code for each to `reply`; `ids` are those that went, `settled` what was known of their deliveries. Needs what
+-- a code for each to `reply`; `acked` are those that went, `settled` what was known of their deliveries. Needs what
 -- queue.ack has.
 --- @include lib/verdict
-local ids, settled = {}, {}
+local acked, settled = {}, {}
 if #ARGV == first_named + 2 then
   local id, mark = ARGV[first_named], "\1" .. ARGV[first_named]
   local delivered = redis.call("HGET", KEYS[3], mark)
-  local ends_at = redis.call("ZSCORE", KEYS[6], id)
-  local code = verdict(KEYS[3], id, delivered, ends_at, ARGV[first_named + 1], ARGV[first_named + 2])
+  local visible_at = redis.call("ZSCORE", KEYS[6], id)
+  local code = verdict(KEYS[3], id, delivered, visible_at, ARGV[first_named + 1], ARGV[first_named + 2])
   if code == OK then
     redis.call("ZREM", KEYS[6], id)
     redis.call("HDEL", KEYS[3], id, mark)
-    ids[1], settled[1] = id, delivered
+    acked[1], settled[1] = id, delivered
   end
   reply[#reply + 1] = code
 else
@@ -32,7 +32,7 @@ else
       end
       if code == OK then
         gone[id] = true
-        ids[#ids + 1] = id
+        acked[#acked + 1] = id
         fields[#fields + 1] = id
         fields[#fields + 1] = marks[place]
         settled[#settled + 1] = known[place]
@@ -40,9 +40,9 @@ else
       reply[#reply + 1] = code
     end
   end
-  for from = 1, #ids, 500 do
-    local to = math.min(from + 499, #ids)
-    redis.call("ZREM", KEYS[6], unpack(ids, from, to))
+  for from = 1, #acked, 500 do
+    local to = math.min(from + 499, #acked)
+    redis.call("ZREM", KEYS[6], unpack(acked, from, to))
     redis.call("HDEL", KEYS[3], unpack(fields, 2 * from - 1, 2 * to))
   end
 end

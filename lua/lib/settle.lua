@@ -6,7 +6,7 @@
 for at, delivered in ipairs(settled) do
   local _, expires_at, key = parse_delivered(delivered)
   if expires_at > 0 then
-    redis.call("ZREM", expiring, ids[at])
+    redis.call("ZREM", expiring, acked[at])
   end
   pass_turn(key)
 end

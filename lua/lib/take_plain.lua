@@ -1,10 +1,8 @@
 -- Takes messages of a topic for which nothing was set, while nothing is due in it and it is known when something will
 -- be. It comes before the functions that the rest needs, for making those costs more than this. Needs what
 -- queue.consume has.
-local due_at = tonumber(redis.call("ZSCORE", KEYS[8], KEYS[4]) or nil)
-local ends_at = now_ms + ARGV[5]
-if not packed_settings and ARGV[8] == "" and due_at and due_at > now_ms and due_at <= ends_at then
-  local left, reply, outcome, bytes = math.min(ARGV[4], 1000), { OK }, { OK }, 0
+if is_plain then
+  local left, bytes = math.min(ARGV[4], 1000), 0
   local taken, deliveries, ends = 0, {}, {}
   local fingerprint = ARGV[2]
   local since, note = "." .. now_ms, " " .. ARGV[7]
@@ -55,7 +53,7 @@ if not packed_settings and ARGV[8] == "" and due_at and due_at > now_ms and due_
     redis.call("HSET", KEYS[3], unpack(deliveries, from, to))
     redis.call("ZADD", KEYS[6], unpack(ends, from, to))
   end
-  if #reply > 1 then
+  if #outcome > unchanged then
     keep_outcome(outcome)
   end
   return reply

@@ -24,7 +24,7 @@ if first_outcome then
 end
 local reply, first_named = { OK }, 4
 --- @include lib/acknowledge
-if #ids == 0 then
+if #acked == 0 then
   return reply
 end
 if not packed_settings then

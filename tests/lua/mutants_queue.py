@@ -1,6 +1,7 @@
 """Queues without one of the rules of plain topics each: see test_mutants.py."""
 
 from tests.lua import test_queue_ack as ack
+from tests.lua import test_queue_ack_consume as ack_consume
 from tests.lua import test_queue_consume as consume
 from tests.lua import test_queue_extend as extend
 from tests.lua import test_queue_inspect as inspect
@@ -18,8 +19,8 @@ MUTANTS = (
     Mutant(
         "a refusal kept",
         "queue/ack",
-        "if #ids == 0 then\n  return reply",
-        "if #ids == 0 then\n  return keep_outcome(reply)",
+        "if #acked == 0 then\n  return reply",
+        "if #acked == 0 then\n  return keep_outcome(reply)",
         ack.test_an_ack_that_acknowledged_nothing_is_judged_again,
     ),
     Mutant(
@@ -138,7 +139,7 @@ MUTANTS = (
     ),
     Mutant(
         "what layout 1 stored not looked for",
-        "queue/consume",
+        "lib/tend_first",
         'or not due_at and redis.call("EXISTS", inflight, delayed) > 0',
         "",
         tend.test_what_layout_1_stored_is_served,
@@ -166,14 +167,14 @@ MUTANTS = (
     ),
     Mutant(
         "short way while something is due",
-        "lib/take_plain",
+        "lib/plainly",
         "due_at > now_ms and ",
         "",
         consume.test_a_lapsed_delivery_comes_before_newer_messages,
     ),
     Mutant(
         "short way past what is due sooner",
-        "lib/take_plain",
+        "lib/plainly",
         " and due_at <= ends_at",
         "",
         consume.test_a_short_delivery_beside_a_long_one_is_due_first,
@@ -201,7 +202,7 @@ MUTANTS = (
     ),
     Mutant(
         "repeat delivers what was settled",
-        "queue/consume",
+        "lib/again",
         "if ends_at and tonumber(ends_at) > now_ms and",
         "if",
         consume.test_a_repeat_leaves_out_what_is_no_longer_in_flight,
@@ -209,7 +210,7 @@ MUTANTS = (
     ),
     Mutant(
         "repeat delivers a later delivery",
-        "queue/consume",
+        "lib/again",
         ' and string.match(delivered, "^[%d.]+") == delivery',
         " and delivered",
         consume.test_a_repeat_leaves_out_what_is_no_longer_in_flight,
@@ -226,8 +227,8 @@ MUTANTS = (
     Mutant(
         "generation not compared",
         "lib/verdict",
-        " or generation ~= current_generation",
-        " or generation == current_generation and false",
+        " or made_under ~= current_generation",
+        " or made_under == current_generation and false",
         receipts.test_a_receipt_of_another_generation_is_refused,
         (settle["nack"],),
     ),
@@ -242,7 +243,7 @@ MUTANTS = (
     Mutant(
         "lapsed delivery settled",
         "lib/verdict",
-        " and tonumber(ends_at) > now_ms then",
+        " and tonumber(visible_at) > now_ms then",
         " then",
         receipts.test_a_delivery_that_lapsed_is_refused,
         (settle["extend"],),
@@ -271,9 +272,61 @@ MUTANTS = (
     Mutant(
         "acknowledged batch comes back",
         "lib/acknowledge",
-        'redis.call("ZREM", KEYS[6], unpack(ids, from, to))',
+        'redis.call("ZREM", KEYS[6], unpack(acked, from, to))',
         "",
         ack.test_a_thousand_are_acknowledged_together,
+    ),
+    Mutant(
+        "delivered after a refusal",
+        "queue/ack_consume",
+        'if #acked == 0 and ARGV[8] == "1" then',
+        'if ARGV[8] == "never" then',
+        ack_consume.test_a_refusal_delivers_nothing_if_that_is_asked_for,
+        ("plain",),
+    ),
+    Mutant(
+        "acknowledged before all keys are there",
+        "queue/ack_consume",
+        "if not is_plain and not KEYS[18] then",
+        "if false then",
+        ack_consume.test_what_lapsed_comes_before_newer_messages,
+    ),
+    Mutant(
+        "codes not kept with the deliveries",
+        "queue/ack_consume",
+        "outcome[at] = code",
+        "outcome[1] = code",
+        ack_consume.test_a_repeat_gets_the_same_deliveries_and_takes_no_others,
+        ("plain",),
+    ),
+    Mutant(
+        "refusals with nothing delivered kept",
+        "queue/ack_consume",
+        "#acked > 0 and 0 or #outcome",
+        "0",
+        ack_consume.test_nothing_acknowledged_and_nothing_delivered_is_judged_again,
+        ("plain",),
+    ),
+    Mutant(
+        "an ack that delivered nothing not kept",
+        "queue/ack_consume",
+        "#acked > 0 and 0 or #outcome",
+        "#outcome",
+        ack_consume.test_a_repeat_of_an_ack_that_delivered_nothing_delivers_nothing,
+    ),
+    Mutant(
+        "turn not passed on by an ack that consumes",
+        "queue/ack_consume",
+        "--- @include lib/settle\n",
+        "",
+        ack_consume.test_the_next_of_an_ordering_key_is_delivered_at_once,
+    ),
+    Mutant(
+        "who was woken expected too late",
+        "queue/ack_consume",
+        'due_at = tonumber(redis.call("ZSCORE", due, ready) or nil)\n',
+        "",
+        ack_consume.test_who_was_woken_and_does_not_come_is_found_out_in_time,
     ),
     Mutant(
         "given back to the tail",

@@ -247,7 +247,7 @@ MUTANTS = (
     ),
     Mutant(
         "woken in vain and last in line",
-        "lib/take",
+        "lib/settle_taker",
         "(first or 1000000000001) - 1",
         "(first or 1000000000001) + 1",
         takers.test_a_consumer_woken_in_vain_is_the_first_in_line_again,
