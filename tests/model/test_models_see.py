@@ -87,7 +87,6 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "turn not passed on",
         "turn not passed on by a death",
         "given back behind its key",
-        "comes back after its life",
         "removed id not passed over",
         "redriven with its old count",
         "redriven into its old end",
