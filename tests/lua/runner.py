@@ -184,6 +184,14 @@ def event_of(entry: list[Any]) -> Event:
     return Event(entry_id.decode(), event, lock, owner, token, mode, fields)
 
 
+def deliveries_of(fields: list[Any]) -> list[Delivered]:
+    groups = zip(*[iter(fields)] * 4, strict=True)
+    return [
+        Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
+        for message_id, receipt, attempt, record in groups
+    ]
+
+
 Snapshot = dict[bytes, tuple[bytes, bool]]
 
 
@@ -572,11 +580,7 @@ class Runner:
     def consume(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[Delivered]:
         reply = self.consume_raw(most, visibility_ms, **args)
         assert reply.code == "ok", reply
-        groups = zip(*[iter(reply.fields)] * 4, strict=True)
-        return [
-            Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
-            for message_id, receipt, attempt, record in groups
-        ]
+        return deliveries_of(reply.fields)
 
     def consume_ids(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[str]:
         return [delivered.id for delivered in self.consume(most, visibility_ms, **args)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.lua.runner import Message, Runner, heard
+from tests.lua.runner import Message, Runner, deliveries_of, heard
 from tests.lua.test_queue_takers import CHANNEL, park, woken
 
 THROUGH = ("plain", "special")
@@ -27,8 +27,8 @@ def then(
     """The codes, and the ids that were delivered."""
     reply = run.ack_consume(*receipts, most=most, if_acked=if_acked, **args)
     assert reply.code == "ok", reply
-    codes, rest = reply.fields[: len(receipts)], reply.fields[len(receipts) :]
-    return [code.decode() for code in codes], [one.decode() for one in rest[::4]]
+    codes, delivered = reply.fields[: len(receipts)], deliveries_of(reply.fields[len(receipts) :])
+    return [code.decode() for code in codes], [one.id for one in delivered]
 
 
 @each_way
