@@ -54,12 +54,13 @@ def arguments(messages: list[OutgoingMessage], ids: list[str], *, is_batch: bool
     """Options, then three values a message. Raises FieldInvalid, PayloadTooLarge, naming the field."""
     args: list[Any] = [b""]
     options: list[Any] | None = None
-    for position, message in enumerate(messages):
-        at = f"messages[{position}]." if is_batch else ""
-        args += (ids[position], message.delay_ms, check_payload(f"{at}data" if is_batch else "data", message.data))
+    for position, (message, message_id) in enumerate(zip(messages, ids, strict=True)):
+        # The field's name is made for every message, though seldom needed: it costs less than to judge twice.
+        field = f"messages[{position}].data" if is_batch else "data"
+        args += (message_id, message.delay_ms or b"0", check_payload(field, message.data))
         if message.priority or message.ttl_ms or message.key is not None or message.headers:
             options = options or [None] * len(messages)
-            options[position] = _options(at, message)
+            options[position] = _options(field.removesuffix("data"), message)
     if options is not None:
         args[0] = _pack(options)
     return args
