@@ -120,7 +120,8 @@ async def valkey(folder: Path, appendfsync: str) -> AsyncIterator[EmbeddedValkey
 
 @asynccontextmanager
 async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path = ROOT) -> AsyncIterator[Served]:
-    """A node with its default settings, run from `source` (a tree to compare with) if that is given."""
+    """A node with its default settings, run from `source` (a tree to compare with) if that is given: -P, or the current
+    folder would come before it."""
     port = free_port()
     settings = {
         "NODE_ID": node_id,
@@ -129,7 +130,7 @@ async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path =
         "SIMPUL_DATA": str(folder / node_id),
         "SIMPUL_LOG_LEVEL": "warning",
     }
-    async with _served(node_id, "-c", _NODE, port=port, ready="/readyz", source=source, **settings) as served:
+    async with _served(node_id, "-P", "-c", _NODE, port=port, ready="/readyz", source=source, **settings) as served:
         yield served
 
 
