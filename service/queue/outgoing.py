@@ -54,9 +54,9 @@ def arguments(messages: list[OutgoingMessage], ids: list[str], *, is_batch: bool
     """Options, then three values a message. Raises FieldInvalid, PayloadTooLarge, naming the field."""
     args: list[Any] = [b""]
     options: list[Any] | None = None
-    for position, (message, message_id) in enumerate(zip(messages, ids, strict=True)):
+    for position, message in enumerate(messages):
         at = f"messages[{position}]." if is_batch else ""
-        args += (message_id, message.delay_ms or b"0", check_payload(at + "data", message.data))
+        args += (ids[position], message.delay_ms or b"0", check_payload(at + "data", message.data))
         option = option_of(at, message)
         if option is not None:
             options = options or [None] * len(messages)
