@@ -107,5 +107,8 @@ TAGS_MAX = 16
 FILL_MS_MIN = 50
 FILL_MS_MAX = 60_000
 """How long one caller may take to make a missing value while others wait for it."""
+AUDIT_MAX = 1_000
+AUDIT_DEFAULT = 100
+"""Copies of a node that one audit looks at."""
 REMOVED_MAX = 1_000
 """Values that a tag removes from a partition in one request; `more` says that there are others."""

@@ -104,7 +104,7 @@ class Client:
             connection.close()
 
 
-_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "limit", "permits"}
+_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "limit", "permits", "consistency"}
 _ASKED |= {"id", "data", "key", "priority", "delay_ms", "receipt", "visibility_ms", "wait_ms", "max", "max_deliveries"}
 
 

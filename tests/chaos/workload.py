@@ -199,6 +199,7 @@ async def _cache_client(stage: Stage, name: str) -> None:
         elif what < 0.23:
             await client.ask(node, "/cache/invalidate", key, {"key": key})
         else:
-            await client.ask(node, "/cache/get", key, {"key": key}, keep={"version": "version"})
+            how = {"consistency": "strong"} if what > 0.9 else {}
+            await client.ask(node, "/cache/get", key, {"key": key, **how}, keep={"version": "version"})
         await asyncio.sleep(chance.uniform(0.005, 0.02))
     client.close()

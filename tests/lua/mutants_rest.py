@@ -116,8 +116,8 @@ MUTANTS = (
     Mutant(
         "known value sent again",
         "cache/read",
-        'entry = "="',
-        "entry = entry",
+        'entry, left_ms = "=", -1',
+        "left_ms = -1",
         reading.test_a_value_that_the_caller_has_is_not_sent_again,
     ),
     Mutant(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from service.cache import Caches, Found, GetRequest, InvalidateRequest, Keeper, PutRequest
+from service.cache import Auditor, Caches, Found, GetRequest, InvalidateRequest, Keeper, PutRequest
 from service.clock import steady_s
 from service.error_registry import OutcomeUnknown
 from service.keys import Keys
@@ -54,6 +54,7 @@ class Node(NamedTuple):
     way: Way
     near: Any
     keeper: Keeper
+    auditor: Auditor
     caches: Caches
     subscriber: Subscriber
     elsewhere: Runner
@@ -113,7 +114,7 @@ Scenario = Callable[[Node], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
-async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
+async def node(server: RedisServer, parts: Parts, bound_ms: int = BOUND_MS) -> AsyncIterator[Node]:
     elsewhere = Runner(server)
     way = await Way(server.port).open()
     gate = _Open()
@@ -128,7 +129,7 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
     )
     scripts = Scripts(primaries, gate)
     scripts.activate(shipped(), GENERATION, elsewhere.fence.encode())
-    near = parts.near.NearCache(entries_max=100, bytes_max=100_000, bound_ms=BOUND_MS)
+    near = parts.near.NearCache(entries_max=100, bytes_max=100_000, bound_ms=bound_ms)
     keeper = Keeper(scripts, KEYS, near)
     caches = Caches(scripts, KEYS, near, keeper, outcome_keep_ms=60_000)
     caches._reader = parts.reading.Reader(scripts, near)
@@ -136,7 +137,8 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
         primaries.heard_at, client_name="races", timeout_s=timeout_s, on_up=near.turn_on, on_down=near.turn_off
     )
     subscriber.hear(KEYS.invalidate_channel, caches.listener())
-    made = Node(way, near, keeper, caches, subscriber, elsewhere, lambda: primaries.is_up)
+    auditor = Auditor(scripts, KEYS, near, per_s=4)
+    made = Node(way, near, keeper, auditor, caches, subscriber, elsewhere, lambda: primaries.is_up)
     primaries.start()
     subscriber.start()
     keeper.start()

@@ -251,6 +251,7 @@ def test_scripts_of_this_installation_are_listed_where_no_node_answers() -> None
     [
         "status",
         "waits",
+        "cache audit",
         "adopt c1 --quarantine-ms 0",
         "scripts stage",
         "scripts activate v",

@@ -6,7 +6,7 @@ does flag.
 
 from collections.abc import Callable
 
-from tests.chaos.checkers.cache import no_stale_read
+from tests.chaos.checkers.cache import no_stale_read, no_stale_strong_read
 from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
@@ -53,7 +53,7 @@ QUEUES: tuple[Checker, ...] = (
     the_next_message_comes_first,
     nobody_is_sent_away_from_a_message,
 )
-CACHES: tuple[Checker, ...] = (no_stale_read,)
+CACHES: tuple[Checker, ...] = (no_stale_read, no_stale_strong_read)
 CHECKERS = LOCKS + QUEUES + CACHES
 
 
