@@ -94,8 +94,6 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "delivered for ever",
         "concurrency not kept",
         "length not kept",
-        "rate not counted",
-        "pause of publishing ignored",
         "key concurrency changed under way",
     ),
     CacheMachine: ("version not compared", "put without lifetime", "only the first key removed"),
