@@ -491,6 +491,24 @@ class NodeStopping(SimpulError):
         super().__init__(resource=resource, **shown)
 
 
+class LockIsShared(SimpulError):
+    """A token alone does not find the hold."""
+
+    code = "lock_is_shared"
+    status = 409
+    title = "A token alone does not find the hold"
+    detail_template = (
+        '{resource} is held in the mode {mode}, by several, and no owner was named.'
+    )
+    action = (
+        'Name the owner beside the token.'
+    )
+    retry = "no"
+
+    def __init__(self, *, resource: Any, mode: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, mode=mode, **shown)
+
+
 class AlreadyAcked(SimpulError):
     """The message is not in the queue."""
 
@@ -705,6 +723,42 @@ class FillSuperseded(SimpulError):
 
     def __init__(self, *, key: Any, **shown: Any) -> None:
         super().__init__(key=key, **shown)
+
+
+class TagNotShared(SimpulError):
+    """The names of a group have no common tag."""
+
+    code = "tag_not_shared"
+    status = 422
+    title = "The names of a group have no common tag"
+    detail_template = (
+        '{field} ({name}) does not have the tag of {other_field} ({other_name}), so the two may live in different partitions.'
+    )
+    action = (
+        'Write the same part in braces into every name of the group, as in {example}. Nothing was changed.'
+    )
+    retry = "no"
+
+    def __init__(self, *, field: Any, name: Any, other_field: Any, other_name: Any, **shown: Any) -> None:
+        super().__init__(field=field, name=name, other_field=other_field, other_name=other_name, **shown)
+
+
+class OperationRefused(SimpulError):
+    """An operation of the group was refused."""
+
+    code = "operation_refused"
+    status = 409
+    title = "An operation of the group was refused"
+    detail_template = (
+        'operations[{index}] ({operation}) was refused: {reason} Nothing of the group was done.'
+    )
+    action = (
+        'Do what `refusal`, the problem of that operation, says.'
+    )
+    retry = "no"
+
+    def __init__(self, *, index: Any, operation: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(index=index, operation=operation, reason=reason, **shown)
 
 
 class StoreUnavailable(SimpulError):
@@ -1275,6 +1329,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LockWaitersFull.code: LockWaitersFull,
     WatchersFull.code: WatchersFull,
     NodeStopping.code: NodeStopping,
+    LockIsShared.code: LockIsShared,
     AlreadyAcked.code: AlreadyAcked,
     ReceiptExpired.code: ReceiptExpired,
     ReceiptSuperseded.code: ReceiptSuperseded,
@@ -1287,6 +1342,8 @@ BY_CODE: dict[str, type[SimpulError]] = {
     TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,
     FillSuperseded.code: FillSuperseded,
+    TagNotShared.code: TagNotShared,
+    OperationRefused.code: OperationRefused,
     StoreUnavailable.code: StoreUnavailable,
     StoreBusy.code: StoreBusy,
     StoreLoading.code: StoreLoading,

@@ -102,9 +102,16 @@ class Keys:
 
     def partition_of(self, name: bytes) -> Partition:
         """Names that share a non-empty `{tag}` share a partition, as in Redis Cluster."""
-        opened = name.find(b"{")
-        if opened >= 0:
-            closed = name.find(b"}", opened)
-            if closed > opened + 1:
-                name = name[opened + 1 : closed]
+        if b"{" in name:
+            name = hash_part(name)
         return self.partitions[crc32(name) % PARTITIONS]
+
+
+def hash_part(name: bytes) -> bytes:
+    """What decides the partition of a name: its first non-empty `{tag}`, else all of it."""
+    opened = name.find(b"{")
+    if opened >= 0:
+        closed = name.find(b"}", opened)
+        if closed > opened + 1:
+            return name[opened + 1 : closed]
+    return name

@@ -112,3 +112,8 @@ AUDIT_DEFAULT = 100
 """Copies of a node that one audit looks at."""
 REMOVED_MAX = 1_000
 """Values that a tag removes from a partition in one request; `more` says that there are others."""
+
+ATOMIC_OPERATIONS_MAX = 16
+"""Operations in one group, which Redis does in one step."""
+ATOMIC_BYTES_MAX = 1024 * 1024
+"""All payloads of one group together."""

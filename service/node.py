@@ -15,6 +15,7 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from service import background, logs
+from service.atomic import Groups
 from service.cache import Auditor, Caches, Keeper, NearCache
 from service.config import Config, ConfigError
 from service.decisions.authority import Authority
@@ -81,6 +82,7 @@ def assemble(config: Config) -> Context:
 
     topics = Topics(scripts, keys, keep_ms)
     takers = Takers(scripts, keys)
+    queues = Queues(scripts, topics, takers)
     administration = Administration(scripts, topics, authority.owner_of)
     tending = TendQueues(scripts, topics, administration)
 
@@ -160,9 +162,10 @@ def assemble(config: Config) -> Context:
             forced=authority.forced,
             leases=authority.leases,
         ),
-        queues=Queues(scripts, topics, takers),
+        queues=queues,
         administration=administration,
         caches=caches,
+        groups=Groups(scripts, keys, queues, topics, near, outcome_keep_ms=keep_ms),
     )
 
 

@@ -1,4 +1,4 @@
--- Stores the messages in ARGV[5] and on, three values each. Needs now_ms.
+-- Stores messages. Needs now_ms.
 --- @include lib/expect
 --- @include lib/ready
 --- @include lib/take_turn
@@ -26,8 +26,15 @@ end
 
 local no_options = { 0, 0, "", "" }
 
-local function store_one(id, option, at)
-  local record, expires_at = record_with(option, ARGV[at + 2])
+-- Stores one message; `at` is its place among those that are stored together. 1 if it was stored, 0 when its id is in
+-- the topic, or was published within its dedup_ms.
+local function store(id, delay_ms, data, option, at)
+  local until_ms = topic.dedup_ms and redis.call("ZSCORE", seen, id)
+  if until_ms and tonumber(until_ms) > now_ms then
+    return 0
+  end
+  option = option or no_options
+  local record, expires_at = record_with(option, data)
   if redis.call("HSETNX", messages, id, record) == 0 then
     return 0
   end
@@ -39,24 +46,10 @@ local function store_one(id, option, at)
     redis.call("ZADD", expiring, expires_at + at / 4096, id)
     expect_by(expires_at)
   end
-  if ARGV[at + 1] ~= "0" then
-    delay(id, ARGV[at + 1], at)
+  if delay_ms ~= "0" then
+    delay(id, delay_ms, at)
   elseif take_turn(id, option[3]) then
     make_ready(id, option[1])
   end
   return 1
-end
-
-local function store(options)
-  local reply = { OK }
-  for at = 5, #ARGV, 3 do
-    local id = ARGV[at]
-    local until_ms = topic.dedup_ms and redis.call("ZSCORE", seen, id)
-    if until_ms and tonumber(until_ms) > now_ms then
-      reply[#reply + 1] = 0
-    else
-      reply[#reply + 1] = store_one(id, options[#reply] or no_options, at)
-    end
-  end
-  return reply
 end

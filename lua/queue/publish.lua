@@ -38,7 +38,10 @@ if ARGV[4] ~= "" then
   mark_special()
 end
 drop_oldest(excess)
-local reply = store(ARGV[4] ~= "" and cmsgpack.unpack(ARGV[4]) or {})
+local reply, options = { OK }, ARGV[4] ~= "" and cmsgpack.unpack(ARGV[4]) or {}
+for at = 5, #ARGV, 3 do
+  reply[#reply + 1] = store(ARGV[at], ARGV[at + 1], ARGV[at + 2], options[#reply], at)
+end
 if packed_settings then
   wake_takers()
 end

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from service.atomic import Groups
 from service.cache import Auditor, Caches, Keeper, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
@@ -53,6 +54,7 @@ class Context:
     queues: Queues
     administration: Administration
     caches: Caches
+    groups: Groups
     traffic: Traffic = field(default_factory=Traffic)
 
     @property

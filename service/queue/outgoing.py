@@ -57,16 +57,20 @@ def arguments(messages: list[OutgoingMessage], ids: list[str], *, is_batch: bool
     for position, message in enumerate(messages):
         at = f"messages[{position}]." if is_batch else ""
         args += (ids[position], message.delay_ms, check_payload(f"{at}data" if is_batch else "data", message.data))
-        if message.priority or message.ttl_ms or message.key is not None or message.headers:
+        option = option_of(at, message)
+        if option is not None:
             options = options or [None] * len(messages)
-            options[position] = _options(at, message)
+            options[position] = option
     if options is not None:
         args[0] = _pack(options)
     return args
 
 
-def _options(at: str, message: OutgoingMessage) -> tuple[int, int, str, str]:
-    """As texts: the packer of scripts knows no other bytes."""
+def option_of(at: str, message: OutgoingMessage) -> tuple[int, int, str, str] | None:
+    """What a message has beside its data, None for nothing; as texts: the packer of scripts knows no other bytes.
+    `at` stands before the field that a refusal names. Raises FieldInvalid, PayloadTooLarge."""
+    if not (message.priority or message.ttl_ms or message.key is not None or message.headers):
+        return None
     key = message.key or ""
     if message.key is not None:
         encode_name(f"{at}key", key)

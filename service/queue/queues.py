@@ -2,6 +2,7 @@
 
 import os
 from base64 import b32encode
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -59,7 +60,7 @@ class Queues:
         messages, is_batch = outgoing.messages_of(request)
         topic = self._topics.get(request.topic)
         identity = RequestIdentity("queue.publish", request, request.request_id)
-        ids = self._ids(messages, request)
+        ids = self.ids_of(messages, request.request_id)
         args = outgoing.arguments(messages, ids, is_batch=is_batch)
         # What is delayed may be due sooner than the owner of the partition thinks, which takes all keys.
         ask = self._topics.call_with_all if any(message.delay_ms for message in messages) else self._topics.call
@@ -71,12 +72,12 @@ class Queues:
             return PublishedBatch(ok=True, ids=ids, duplicates=duplicates)
         return Published(ok=True, id=ids[0], duplicate=not reply[1])
 
-    def _ids(self, messages: list[OutgoingMessage], request: PublishRequest) -> list[str]:
+    def ids_of(self, messages: Sequence[OutgoingMessage], request_id: str | None) -> list[str]:
         """Chosen ids as they are; ours for the rest, the same ones again for a retried request."""
-        if request.request_id is None:
+        if request_id is None:
             prefix, numbers = self._id_prefix, self._id_numbers
             return [message.id or f"{prefix}-{next(numbers)}" for message in messages]
-        stem = blake2b(request.request_id.encode(), digest_size=10).hexdigest()
+        stem = blake2b(request_id.encode(), digest_size=10).hexdigest()
         return [message.id or f"{stem}-{position}" for position, message in enumerate(messages, 1)]
 
     async def consume(

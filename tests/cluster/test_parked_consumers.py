@@ -81,6 +81,21 @@ def test_a_batch_wakes_as_many_as_it_has_messages(nodes: list[NodeProcess]) -> N
     assert parked[3].result()["message"]["data"] == "d"
 
 
+def test_a_group_wakes_as_many_as_it_publishes_and_a_refused_one_nobody(nodes: list[NodeProcess]) -> None:
+    tag = "{group}"
+    parked = park(nodes, f"{tag}:out", 3)
+    publish_one = {"op": "queue.publish", "topic": f"{tag}:out", "data": "a"}
+    put = {"op": "cache.put", "key": f"{tag}:k", "value": 1, "if_version": 0}
+    group: list[dict[str, Any]] = [publish_one, put, {**publish_one, "data": "b"}]
+    refused = nodes[0].post("/atomic", {"operations": [*group, {**put, "key": tag, "if_version": 1}]})
+    assert refused.json["refusal"]["code"] == "version_mismatch"
+    assert nodes[2].post("/atomic", {"operations": group}).status == 200
+    assert sorted(one.result()["message"]["data"] for one in parked[:2]) == ["a", "b"]
+    assert parked[2].answer is None
+    publish(nodes[1], f"{tag}:out", "c")
+    assert parked[2].result()["message"]["data"] == "c"
+
+
 def test_a_delayed_message_wakes_at_its_time_through_the_owner(nodes: list[NodeProcess]) -> None:
     (parked,) = park(nodes, "later", 1)
     publish(nodes[1], "later", "x", delay_ms=300)

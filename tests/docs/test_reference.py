@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from service import config, limits
+from service.atomic.wire import GroupOperation
 from service.decisions.replicated.commands import CLUSTER_SETTINGS
 from service.error_registry import BY_CODE
 from service.http.app import OPERATIONS
@@ -37,6 +38,7 @@ OTHER_WORDS = {
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
     *("parse_marks", "entry_version", "read_head"),
+    *("version_against", "next_version", "write_entry", "remove_entry", "give_tag", "parse_operation", "check_hold"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
     # what an event tells beside its fields
@@ -64,6 +66,13 @@ def test_the_table_of_an_operation_is_its_request_type(operation: Operation) -> 
 
 def test_the_table_of_a_message_in_a_batch_is_its_type() -> None:
     _assert_fields(table(API.section("POST /queue/publish").partition("Each item of")[2]), OutgoingMessage)
+
+
+@pytest.mark.parametrize("kind", get_args(GroupOperation), ids=lambda kind: str(kind.__struct_config__.tag))
+def test_the_table_of_an_operation_in_a_group_is_its_type(kind: type[msgspec.Struct]) -> None:
+    _, found, below = API.section("POST /atomic").partition(f"**`{kind.__struct_config__.tag}`**")
+    assert found, "it is described"
+    _assert_fields(table(below.partition("**`")[0]), kind)
 
 
 def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> None:

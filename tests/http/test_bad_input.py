@@ -34,6 +34,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/cache/invalidate": {"key": "k"},
     "/cache/mput": {"items": [{"key": "k", "value": 1}]},
     "/cache/mget": {"keys": ["k"]},
+    "/atomic": {"operations": [{"op": "cache.put", "key": "k", "value": 1}]},
 }
 REQUIRED = {
     "/lock/acquire": ("resource", "owner"),
@@ -54,6 +55,7 @@ REQUIRED = {
     "/cache/invalidate": ("key",),
     "/cache/mput": ("items",),
     "/cache/mget": ("keys",),
+    "/atomic": ("operations",),
 }
 NAMES = {
     "/lock/acquire": ("resource", "owner", "request_id"),
@@ -80,6 +82,7 @@ NAMES = {
     "/cache/invalidate": ("key", "request_id"),
     "/cache/mput": ("request_id",),
     "/cache/mget": (),
+    "/atomic": ("request_id",),
 }
 NUMBERS = [
     ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
@@ -493,3 +496,20 @@ def test_a_wrong_path_or_method_is_a_problem_too(quiet: tuple[NodeProcess, Redis
     assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
     assert "GET" in wrong.headers["allow"]
     assert node.get("/lock/").json["field"] == "resource"
+
+
+@pytest.mark.parametrize(
+    ("second", "field"),
+    [
+        ({"op": "cache.put", "key": "{two}", "value": 1}, "operations[1].key"),
+        ({"op": "cache.invalidate", "key": "{one}"}, "operations[1].key"),
+        ({"op": "queue.ack", "topic": "{one}", "receipt": "m"}, "operations[1].receipt"),
+        ({"op": "queue.publish", "topic": "{one}", "data": 1, "colour": "red"}, "operations[1].colour"),
+    ],
+    ids=repr,
+)
+def test_one_bad_operation_keeps_the_whole_group_from_being_done(
+    quiet: tuple[NodeProcess, RedisServer], second: dict[str, Any], field: str
+) -> None:
+    first = {"op": "cache.put", "key": "{one}", "value": 1}
+    assert refused(quiet, "/atomic", {"operations": [first, second]})["field"] == field

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.store import bundle
+from tests.lua import groups
 from tests.lua.runner import (
     COUNTER_BITS,
     GENERATION,
@@ -53,6 +54,9 @@ MUTATIONS: dict[str, Once] = {
     "cache.store": lambda run, rid: run.store("k", b"new", 60_000, stale_ms=1_000, tags=("t",), request_id=rid),
     "cache.put_many": lambda run, rid: run._put_many({"k": (b"new", 0, ""), "k2": (b"2", 9_000, "")}, rid),
     "cache.invalidate": lambda run, rid: run.invalidate("k", "none", request_id=rid),
+    "atomic.apply": lambda run, rid: groups.apply(
+        run, groups.publish("new"), groups.ack(receipt_of(run, "m1")), groups.put("k"), request_id=rid
+    ),
 }
 READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
@@ -107,6 +111,12 @@ each_mutation = pytest.mark.parametrize("name", MUTATIONS)
 
 def bare(message_id: str) -> dict[str, Any]:
     return {"id": message_id, "delivery": "", "generation": ""}
+
+
+def receipt_of(run: Runner, message_id: str) -> str:
+    """Of its delivery, if it is there yet."""
+    delivered = run.redis.hget(run.key("messages", "topic"), f"\1{message_id}") or b"1.5 "
+    return f"{GENERATION}.{delivered.split(b' ')[0].decode()}.{message_id}"
 
 
 def token_of(run: Runner, resource: str = "res") -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lua import (
+    mutants_atomic,
     mutants_deadlock,
     mutants_fence,
     mutants_lock,
@@ -27,6 +28,7 @@ from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
 MUTANTS = (
+    *mutants_atomic.MUTANTS,
     *mutants_deadlock.MUTANTS,
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,

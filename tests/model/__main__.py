@@ -1,10 +1,11 @@
-"""Long random lives of locks and queues, beyond those of the tests: python -m tests.model --steps 100000"""
+"""Long random lives of locks, queues and groups, beyond those of the tests: python -m tests.model --steps 100000"""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.model.test_atomic_model import AtomicMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
@@ -14,6 +15,7 @@ from tests.model.world import STEPS_A_LIFE, World, explore
 from tests.support import redis_server
 
 MACHINES: dict[str, type[World]] = {
+    "atomic": AtomicMachine,
     "modes": ModesMachine,
     "line": LineMachine,
     "lock": LockMachine,

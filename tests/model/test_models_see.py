@@ -6,6 +6,7 @@ import pytest
 
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.test_mutants import MUTANTS
+from tests.model.test_atomic_model import AtomicMachine
 from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
@@ -95,6 +96,12 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "concurrency not kept",
         "length not kept",
         "key concurrency changed under way",
+    ),
+    AtomicMachine: (
+        "acknowledged before all is checked",
+        "refusal of another operation named",
+        "version not compared in a group",
+        "group done again by a repeat",
     ),
     CacheMachine: ("version not compared", "put without lifetime", "only the first key removed"),
 }

@@ -101,6 +101,7 @@ RACES = {
     "a_message_heard_twice": "messages are counted, not numbered",
     "an_old_message_heard_again": "a message drops whatever copy is held",
     "a_swallowed_echo": "a write's answer drops no copy",
+    "a_swallowed_echo_of_a_group": "a write's answer drops no copy",
     "a_write_of_unknown_outcome": "copies are served for ever once confirmed",
     "a_rollback": "a server that has counted less is believed",
 }
