@@ -30,7 +30,7 @@ PURGE = declare("queue.purge", keys=_KEYS, args=f"{_ONCE} state is_forced id+")
 _INSPECTED = "messages ready delayed inflight settings urgent line ghosts takers dead flow"
 INSPECTED = tuple(_INSPECTED.split())
 INSPECT = declare("queue.inspect", keys=f"fence {_INSPECTED}", args="fence")
-PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead")
+PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead", "ghosts")
 PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)}", args="fence state offset limit")
 
 DUE = declare("queue.due", keys="fence duty due", args=_DUTY)

@@ -388,8 +388,8 @@ MUTANTS = (
     Mutant(
         "page without a cap",
         "queue/peek",
-        "page_max, bytes_max = 100",
-        "page_max, bytes_max = 1000",
+        "page_max, bytes_max, look_max = 100",
+        "page_max, bytes_max, look_max = 1000",
         peek.test_a_hundred_are_shown_at_the_most,
     ),
     Mutant(
