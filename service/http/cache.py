@@ -26,6 +26,7 @@ OPERATIONS = (
         bind=lambda context: lambda request, _: context.caches.put(request),
         refusal={"ok": False},
         payload_field="value",
+        takes_condition=True,
         examples=({"key": "k", "value": {"x": 1}},),
     ),
     Operation(
