@@ -63,6 +63,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "inflight": lambda place: place.partition.inflight + place.name,
     "entry": lambda place: place.partition.cache + place.name,
     "tag": lambda place: place.partition.tag + place.name,
+    "names": lambda place: place.partition.names,
 }
 """Every key name a script header may use; a test fails for a script with another one."""
 
@@ -80,6 +81,7 @@ _PARTITION_KEYS = frozenset(
         "sessions",
         "granted",
         "lock_events",
+        "names",
     }
 )
 """A script that has no other keys acts on the partition as a whole."""

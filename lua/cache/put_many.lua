@@ -4,7 +4,8 @@
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
 --   3 versions: cache version counter
---   4+ entry: version, marks and value (see lib/cache_entry); no key twice
+--   4 names: of keys, in order
+--   5+ entry: version, marks and value (see lib/cache_entry); no key twice
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -26,9 +27,10 @@ end
 if counter_is_lost then
   return { FENCE_MISSING }
 end
+--- @include lib/keep_name
 local reply = { OK }
-for at = 4, #KEYS do
-  local entry, value_at = KEYS[at], 5 + 3 * (at - 4)
+for at = 5, #KEYS do
+  local entry, value_at = KEYS[at], 5 + 3 * (at - 5)
   local ttl_ms, if_version = ARGV[value_at + 1], ARGV[value_at + 2]
   local version
   if if_version ~= "" then
@@ -38,6 +40,7 @@ for at = 4, #KEYS do
     reply[#reply + 1] = 0
     reply[#reply + 1] = tonumber(version)
   else
+    keep_name(KEYS[4], entry)
     version = redis.call("INCR", KEYS[3])
     local numeral = string.format("%.0f", version)
     if ttl_ms == "0" then

@@ -6,7 +6,8 @@
 --   2 outcome: first outcome of this request id
 --   3 versions: cache version counter
 --   4 entry: version, marks and value (see lib/cache_entry)
---   5+ tag: keys by the version they were tagged in; there may be none
+--   5 names: of keys, in order
+--   6+ tag: keys by the version they were tagged in; there may be none
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -53,6 +54,7 @@ end
 if counter_is_lost then
   return { FENCE_MISSING }
 end
+--- @include lib/keep_name
 local version = redis.call("INCR", KEYS[3])
 local numeral = string.format("%.0f", version)
 local fresh_until = stale_ms > 0 and now_ms + ttl_ms or 0
@@ -62,12 +64,13 @@ if value == "" then
 elseif fresh_until > 0 or delta_ms > 0 then
   stored = string.format("%s~%.0f.%.0f..0.0 ", numeral, fresh_until, delta_ms) .. value
 end
+keep_name(KEYS[5], entry)
 if ttl_ms == 0 then
   redis.call("SET", entry, stored)
 else
   redis.call("SET", entry, stored, "PX", ttl_ms + stale_ms)
 end
-for at = 5, #KEYS do
+for at = 6, #KEYS do
   -- The tag lives as long as the longest-lived of its keys.
   local left_ms = redis.call("PTTL", KEYS[at])
   redis.call("ZADD", KEYS[at], numeral, name)

@@ -2,6 +2,7 @@
 
 from service.cache.caches import Caches
 from service.cache.keeper import Keeper
+from service.cache.naming import Names
 from service.cache.near import NearCache
 from service.cache.wire import (
     Found,
@@ -27,6 +28,7 @@ __all__ = [
     "Invalidated",
     "Keeper",
     "Missing",
+    "Names",
     "NearCache",
     "PutDone",
     "PutManyDone",

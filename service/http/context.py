@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from service.cache import Caches, Keeper, NearCache
+from service.cache import Caches, Keeper, Names, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
@@ -44,6 +44,7 @@ class Context:
     watching: Watching
     near: NearCache
     keeper: Keeper
+    cache_names: Names
     locks: Locks
     listing: Listing
     forcing: Forcing

@@ -35,7 +35,7 @@ OTHER_WORDS = {
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
-    *("parse_marks", "entry_version", "read_head"),
+    *("parse_marks", "entry_version", "read_head", "names_are_kept", "keep_name"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
     # what an event tells beside its fields

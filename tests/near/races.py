@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from service.cache import Caches, Found, GetRequest, InvalidateRequest, Keeper, PutRequest
+from service.cache import Caches, Found, GetRequest, InvalidateRequest, Keeper, Names, PutRequest
 from service.clock import steady_s
 from service.error_registry import OutcomeUnknown
 from service.keys import Keys
@@ -130,7 +130,7 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
     scripts.activate(shipped(), GENERATION, elsewhere.fence.encode())
     near = parts.near.NearCache(entries_max=100, bytes_max=100_000, bound_ms=BOUND_MS)
     keeper = Keeper(scripts, KEYS, near)
-    caches = Caches(scripts, KEYS, near, keeper, outcome_keep_ms=60_000)
+    caches = Caches(scripts, KEYS, near, keeper, Names(scripts, KEYS, primaries), outcome_keep_ms=60_000)
     caches._reader = parts.reading.Reader(scripts, near)
     subscriber = Subscriber(
         primaries.heard_at, client_name="races", timeout_s=timeout_s, on_up=near.turn_on, on_down=near.turn_off

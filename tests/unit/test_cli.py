@@ -41,6 +41,10 @@ WORDS = {
     "cache.tagged": "key=t max=10",
     "cache.untag": "key=t name=k",
     "cache.get": "key=k",
+    "cache.begin_names": "partition=3 build=b1",
+    "cache.add_names": "key=k build=b1",
+    "cache.named": "partition=3 max=10",
+    "cache.remove_named": "key=k up_to=0",
     "cache.read": "key=k",
     "cache.invalidate": "key=k",
     "fence.install": "partition=3 cluster_id=c1",
@@ -157,7 +161,7 @@ def test_any_name_survives_the_shell(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.compare"),
+        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.add_names"),
         ("lock.acquire owner=alice", "resource is missing"),
         ("lock.acquire resource=r1", "owner is missing"),
         ("lock.acquire resource=r1 owner=a ttl=5", "'ttl=5' is not understood"),
