@@ -31,14 +31,27 @@ _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
 -- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
 -- A quarantine ends at a time written in its value, and so do grants that are not confirmed; a hold has the time of its
--- grant, and those who wait are told of times, too. The scores of waiters are places in a line.
+-- grant, those who wait are told of times, too, and a cache entry may have times before its value. The scores of
+-- waiters are places in a line, those of tags are versions, and names have none.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
-  if kind == "zset" and not string.find(key, "}:waiters:") then
+  if kind == "zset" and not string.find(key, "}:waiters:") and not string.find(key, "}:tag:")
+    and not string.find(key, "}:names$") then
     local all = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
     for at = 1, #all, 2 do
       redis.call("ZADD", key, string.format("%.17g", tonumber(all[at + 1]) - ms), all[at])
+    end
+  end
+  if string.find(key, "}:cache:") then
+    local version, fresh_until, made, lease_until, rest =
+      string.match(redis.call("GET", key), "^(%d+)~(%d+)(%.%d+%.[%w-]*%.)(%d+)(.*)$")
+    if version then
+      local function sooner(at)
+        return string.format("%.0f", at == "0" and 0 or at - ms)
+      end
+      local marks = sooner(fresh_until) .. made .. sooner(lease_until)
+      redis.call("SET", key, version .. "~" .. marks .. rest, "KEEPTTL")
     end
   end
   if string.find(key, "}:quarantine$") then

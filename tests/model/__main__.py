@@ -1,17 +1,23 @@
-"""Long random lives of locks, beyond those of the tests: python -m tests.model --steps 100000"""
+"""Long random lives of locks and cache keys, beyond those of the tests: python -m tests.model --steps 100000"""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
 from tests.model.world import STEPS_A_LIFE, World, explore
 from tests.support import redis_server
 
-MACHINES: dict[str, type[World]] = {"modes": ModesMachine, "line": LineMachine, "lock": LockMachine}
+MACHINES: dict[str, type[World]] = {
+    "modes": ModesMachine,
+    "line": LineMachine,
+    "lock": LockMachine,
+    "cache": CacheMachine,
+}
 LIVES_AT_ONCE = 100
 
 
