@@ -46,7 +46,7 @@ sim: $(VENV)/.test  ## The Raft simulator over SEEDS=10000 seeds; a failure prin
 mutants: $(VENV)/.test  ## Known Raft bugs, each put in and caught: the score table
 	@$(BIN)/python -m tests.raft.mutants
 
-model: $(VENV)/.test  ## Random lives of locks against their models, 100 000 steps each; ARGS="--steps 20000 --only modes"
+model: $(VENV)/.test  ## Random lives of locks, queues and groups against their models, 100 000 steps each; ARGS="--steps 20000 --only modes"
 	@$(BIN)/python -m tests.model $(ARGS)
 
 accept: $(VENV)/.test  ## Rewrite the Raft transcripts in tests/testdata as the core is now

@@ -40,17 +40,17 @@ class Setting:
         client.set(self._partition.tokens, _COUNTER_FLOOR)
         client.set(self._partition.versions, _COUNTER_FLOOR)
 
-    def call(self, script: str, name: str, **args: Any) -> list[bytes]:
+    def call(self, script: str, name: str, *, all_keys: bool = False, **args: Any) -> list[bytes]:
         """EVALSHA as a node sends it: keys and arguments by the names in the script's header; `name` is the lock,
-        topic or cache key. Without tags."""
+        topic or cache key, which has no tags. `all_keys`: as for a topic that uses more than the plain ones."""
         made = self._scripts[script]
-        shared = ("fence", "tokens", "versions", "names", "sessions", "granted", "quarantine", "lock_events")
+        shared = ("fence", "tokens", "versions", "names", "sessions", "granted", "quarantine", "lock_events", "due")
         # An empty name: the partition's keys alone (outcome of no request id).
         keys = [
             getattr(self._partition, _ATTRIBUTE.get(key.name, key.name))
             + (b"" if key.name in shared else b"" if key.name == "outcome" else name.encode())
             for key in made.keys
-            if key.name != "tag"
+            if key.name != "tag" and (all_keys or not getattr(key, "is_optional", False))
         ]
         given = {
             **_ARGUMENTS,
@@ -90,6 +90,11 @@ _ARGUMENTS: dict[str, Any] = {
     "ttl_ms": LEASE_MS_DEFAULT,
     "token": "",
     "delay_ms": 0,
+    "options": "",
+    "is_default": 1,
+    "consumer": "anonymous",
+    "taker": "",
+    "session_ms": 0,
     "data": PAYLOAD,
     "max": 1,
     "visibility_ms": VISIBILITY_MS_DEFAULT * 10,
@@ -145,6 +150,9 @@ def _fill(setting: Setting) -> None:
     while batch := list(islice(ids, _BATCH)):
         call = setting.call("queue.publish", "t", id=batch[0])
         setting.execute(*call, *(part for more in batch[1:] for part in (more, "0", PAYLOAD)))
+    # From the first delivery on it is known when something is due.
+    setting.execute(*setting.call("queue.publish", "t", id="first"))
+    setting.execute(*setting.call("queue.consume", "t", all_keys=True))
     setting.all(_words("XADD", "bare", f"{number}-0", "d", PAYLOAD) for number in range(1, setting.calls + 2))
     setting.execute("XGROUP", "CREATE", "bare", "g", "0")
 

@@ -9,12 +9,12 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from bisect import bisect_right
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
 from typing import NamedTuple
 
+from tests.bars import bars
 from tests.chaos.http_client import Connection
 from tests.support import NodeProcess, cluster, redis_server, wait_until
 
@@ -22,7 +22,6 @@ PATIENCE_S = 60.0
 CALL_S = 70.0
 EDGES_MS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Of the histogram; the last class is open."""
-BAR_CHARS = 50
 
 
 class Line(NamedTuple):
@@ -92,20 +91,7 @@ def _report(waiters: int, lines: list[Line]) -> None:
         f"{waiters} waiters, {len(lines)} rounds: p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms, "
         f"most {times_ms[-1]:.2f} ms, {rate:,.0f} hand-offs/s, strictly in order"
     )
-    print(_histogram(times_ms))
-
-
-def _histogram(times_ms: list[float]) -> str:
-    """How many hand-offs took how long; `times_ms` in order."""
-    up_to = [bisect_right(times_ms, edge) for edge in EDGES_MS] + [len(times_ms)]
-    counts = [last - first for first, last in zip([0, *up_to], up_to, strict=False)]
-    names = [f"<= {edge:5.2f} ms" for edge in EDGES_MS] + [f" > {EDGES_MS[-1]:5.2f} ms"]
-    widest = max(counts)
-    return "\n".join(
-        f"  {name} {count:6d} {'#' * round(BAR_CHARS * count / widest)}".rstrip()
-        for name, count in zip(names, counts, strict=True)
-        if count
-    )
+    print(bars(times_ms, EDGES_MS))
 
 
 def main() -> int:

@@ -171,6 +171,16 @@ SETTINGS: tuple[Setting, ...] = (
         "While copies are read, Redis is asked for a counter of their partition about twice in this time.",
     ),
     Setting(
+        "SIMPUL_NEAR_AUDIT_PER_S",
+        "near_audit_per_s",
+        int,
+        "4",
+        "copies a second",
+        "0-100",
+        "So many copies of the near cache are held against Redis unasked, by version, in one call a second while "
+        "copies are read; 0 turns that off. What is found is shown by the metrics simpul_near_cache_audit_....",
+    ),
+    Setting(
         "SIMPUL_CLUSTER_SECRET",
         "cluster_secret",
         str,
@@ -263,6 +273,7 @@ class Config:
     near_entries_max: int
     near_bytes_max: int
     near_stale_ms: int
+    near_audit_per_s: int
     cluster_secret: str
     heartbeat_ms: int
     election_ms: int

@@ -491,6 +491,24 @@ class NodeStopping(SimpulError):
         super().__init__(resource=resource, **shown)
 
 
+class LockIsShared(SimpulError):
+    """A token alone does not find the hold."""
+
+    code = "lock_is_shared"
+    status = 409
+    title = "A token alone does not find the hold"
+    detail_template = (
+        '{resource} is held in the mode {mode}, by several, and no owner was named.'
+    )
+    action = (
+        'Name the owner beside the token.'
+    )
+    retry = "no"
+
+    def __init__(self, *, resource: Any, mode: Any, **shown: Any) -> None:
+        super().__init__(resource=resource, mode=mode, **shown)
+
+
 class AlreadyAcked(SimpulError):
     """The message is not in the queue."""
 
@@ -545,6 +563,114 @@ class ReceiptSuperseded(SimpulError):
         super().__init__(id=id, topic=topic, **shown)
 
 
+class ExtensionTooLong(SimpulError):
+    """A delivery cannot be extended for ever."""
+
+    code = "extension_too_long"
+    status = 409
+    title = "A delivery cannot be extended for ever"
+    detail_template = (
+        'Message {id} of topic {topic} was delivered so long ago that it can be extended by {most_ms} ms at the most.'
+    )
+    action = (
+        'Finish, or give the message back with /queue/nack; a delivery lasts 12 hours at the most.'
+    )
+    retry = "no"
+
+    def __init__(self, *, id: Any, topic: Any, most_ms: Any, **shown: Any) -> None:
+        super().__init__(id=id, topic=topic, most_ms=most_ms, **shown)
+
+
+class TopicFull(SimpulError):
+    """The topic is full."""
+
+    code = "topic_full"
+    status = 429
+    title = "The topic is full"
+    detail_template = (
+        'Topic {topic} has {length} messages, and takes no more than its max_length. Nothing was published.'
+    )
+    action = (
+        'Publish again later; consume faster, or raise max_length with /queue/settings.'
+    )
+    retry = "later"
+
+    def __init__(self, *, topic: Any, length: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, length=length, **shown)
+
+
+class TopicPaused(SimpulError):
+    """The topic is paused."""
+
+    code = "topic_paused"
+    status = 409
+    title = "The topic is paused"
+    detail_template = (
+        'Topic {topic} takes no messages for now: an operator paused it. Nothing was published.'
+    )
+    action = (
+        'Publish again once it is resumed with /queue/pause.'
+    )
+    retry = "later"
+
+    def __init__(self, *, topic: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, **shown)
+
+
+class TopicInUse(SimpulError):
+    """Messages are under way."""
+
+    code = "topic_in_use"
+    status = 409
+    title = "Messages are under way"
+    detail_template = (
+        'Topic {topic} has messages that this would harm: {reason}.'
+    )
+    action = (
+        'Wait until they are done, or purge them, and try again; nothing was changed.'
+    )
+    retry = "later"
+
+    def __init__(self, *, topic: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, reason=reason, **shown)
+
+
+class ConsumersFull(SimpulError):
+    """Too many consumers wait."""
+
+    code = "consumers_full"
+    status = 429
+    title = "Too many consumers wait"
+    detail_template = (
+        '{limit} requests wait for messages on this node already.'
+    )
+    action = (
+        'Ask another node, or consume without wait_ms.'
+    )
+    retry = "later"
+
+    def __init__(self, *, limit: Any, **shown: Any) -> None:
+        super().__init__(limit=limit, **shown)
+
+
+class TopicKeysWanted(SimpulError):
+    """The topic uses more than its plain keys."""
+
+    code = "topic_keys_wanted"
+    status = 503
+    title = "The topic uses more than its plain keys"
+    detail_template = (
+        'Topic {topic} was called with its plain keys only, and then with all of them in vain.'
+    )
+    action = (
+        'Try again; if it stays, nodes of another release have changed the topic.'
+    )
+    retry = "later"
+
+    def __init__(self, *, topic: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, **shown)
+
+
 class VersionMismatch(SimpulError):
     """The value changed since it was read."""
 
@@ -597,6 +723,42 @@ class FillSuperseded(SimpulError):
 
     def __init__(self, *, key: Any, **shown: Any) -> None:
         super().__init__(key=key, **shown)
+
+
+class TagNotShared(SimpulError):
+    """The names of a group have no common tag."""
+
+    code = "tag_not_shared"
+    status = 422
+    title = "The names of a group have no common tag"
+    detail_template = (
+        '{field} ({name}) does not have the tag of {other_field} ({other_name}), so the two may live in different partitions.'
+    )
+    action = (
+        'Write the same part in braces into every name of the group, as in {example}. Nothing was changed.'
+    )
+    retry = "no"
+
+    def __init__(self, *, field: Any, name: Any, other_field: Any, other_name: Any, **shown: Any) -> None:
+        super().__init__(field=field, name=name, other_field=other_field, other_name=other_name, **shown)
+
+
+class OperationRefused(SimpulError):
+    """An operation of the group was refused."""
+
+    code = "operation_refused"
+    status = 409
+    title = "An operation of the group was refused"
+    detail_template = (
+        'operations[{index}] ({operation}) was refused: {reason} Nothing of the group was done.'
+    )
+    action = (
+        'Do what `refusal`, the problem of that operation, says.'
+    )
+    retry = "no"
+
+    def __init__(self, *, index: Any, operation: Any, reason: Any, **shown: Any) -> None:
+        super().__init__(index=index, operation=operation, reason=reason, **shown)
 
 
 class StoreUnavailable(SimpulError):
@@ -1167,12 +1329,21 @@ BY_CODE: dict[str, type[SimpulError]] = {
     LockWaitersFull.code: LockWaitersFull,
     WatchersFull.code: WatchersFull,
     NodeStopping.code: NodeStopping,
+    LockIsShared.code: LockIsShared,
     AlreadyAcked.code: AlreadyAcked,
     ReceiptExpired.code: ReceiptExpired,
     ReceiptSuperseded.code: ReceiptSuperseded,
+    ExtensionTooLong.code: ExtensionTooLong,
+    TopicFull.code: TopicFull,
+    TopicPaused.code: TopicPaused,
+    TopicInUse.code: TopicInUse,
+    ConsumersFull.code: ConsumersFull,
+    TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,
     KeyAbsent.code: KeyAbsent,
     FillSuperseded.code: FillSuperseded,
+    TagNotShared.code: TagNotShared,
+    OperationRefused.code: OperationRefused,
     StoreUnavailable.code: StoreUnavailable,
     StoreBusy.code: StoreBusy,
     StoreLoading.code: StoreLoading,

@@ -10,13 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from service.atomic.groups import APPLY
+from service.atomic.plan import Plan
+from service.atomic.wire import AtomicRequest, PublishMessage
 from service.config import Config
 from service.error_registry import FieldInvalid
+from service.errors import SimpulError
 from service.keys import PARTITIONS, Keys, Partition
 from service.limits import LEASE_MS_DEFAULT, LOCK_WAIT_S_DEFAULT, NAME_BYTES_MAX, VISIBILITY_MS_DEFAULT
 from service.lock.waiting import SESSION_MS
 from service.queue import receipts
 from service.queue.receipts import ReceiptParts
+from service.queue.topics import Topic
 from service.store.bundle import Argument, LuaScript, ScriptSet
 
 
@@ -61,13 +68,25 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "ready": lambda place: place.partition.ready + place.name,
     "delayed": lambda place: place.partition.delayed + place.name,
     "inflight": lambda place: place.partition.inflight + place.name,
+    "settings": lambda place: place.partition.settings + place.name,
+    "due": lambda place: place.partition.due,
+    "urgent": lambda place: place.partition.urgent + place.name,
+    "expiring": lambda place: place.partition.expiring + place.name,
+    "line": lambda place: place.partition.line + place.name,
+    "busy": lambda place: place.partition.busy + place.name,
+    "seen": lambda place: place.partition.seen + place.name,
+    "ghosts": lambda place: place.partition.ghosts + place.name,
+    "takers": lambda place: place.partition.takers + place.name,
+    "dead": lambda place: place.partition.dead + place.name,
+    "flow": lambda place: place.partition.flow + place.name,
     "entry": lambda place: place.partition.cache + place.name,
     "tag": lambda place: place.partition.tag + place.name,
     "names": lambda place: place.partition.names,
+    "part": lambda place: place.partition.cache + place.name,
 }
 """Every key name a script header may use; a test fails for a script with another one."""
 
-_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key"}
+_PLACE_FIELD = {"lock": "resource", "queue": "topic", "cache": "key", "atomic": "operations"}
 _PARTITION_KEYS = frozenset(
     {
         "fence",
@@ -82,6 +101,7 @@ _PARTITION_KEYS = frozenset(
         "granted",
         "lock_events",
         "names",
+        "due",
     }
 )
 """A script that has no other keys acts on the partition as a whole."""
@@ -95,6 +115,9 @@ _DEFAULTS: Mapping[str, str] = {
     "caller": "0",
     "delay_ms": "0",
     "max": "1",
+    "consumer": "redis-cli",
+    "offset": "0",
+    "limit": "20",
     "session_ms": str(SESSION_MS),
     "wait_ms": str(int(LOCK_WAIT_S_DEFAULT * 1000)),
     "visibility_ms": str(VISIBILITY_MS_DEFAULT),
@@ -139,15 +162,40 @@ def invocation(
         raise EvalshaError(f"there is no script {name!r}; there are {', '.join(script_set.scripts)}")
     given = _parse(script, words)
     keys = Keys(config.cluster_name)
-    places = _places(script, keys, given)
+    group = _group(script, keys, given) if script.name == APPLY.name else None
+    places = _places(script, keys, given) if group is None else [_place_of_group(group, given)]
     partition = places[0].partition
     offline = Standing(f"{_OFFLINE_GENERATION}.{script_set.version}", "", "")
     standing = read(partition) if read else offline
     standing = standing._replace(fence=given.get("fence", [standing.fence])[0])
     known = _known_values(keys, config, standing, bool(places[0].request_id))
+    if group is not None:
+        args = _args(script, given, known, 0) + tuple(map(_bytes, group.args))
+        return Invocation(script, (*_keys(script, places[:1])[:-1], *group.keys), args, partition)
     return Invocation(
         script, _keys(script, places), _args(script, given, known, _items(script, given, places)), partition
     )
+
+
+def _group(script: LuaScript, keys: Keys, given: Mapping[str, list[str]]) -> Plan:
+    """Operations as POST /atomic takes them; a message needs an id, which nobody chooses here."""
+    text = given.get("operations", ["[]"])[0]
+    try:
+        request = msgspec.json.decode(b'{"operations":%s}' % text.encode(), type=AtomicRequest)
+        ids = [one.id for one in request.operations if isinstance(one, PublishMessage) and one.id is not None]
+        return Plan(keys, request, ids, lambda name: Topic(keys, name))
+    except StopIteration:
+        raise _misuse(script, "the id of a message is missing") from None
+    except (msgspec.DecodeError, SimpulError) as error:
+        raise _misuse(script, f"operations={text} cannot be used: {error}") from None
+
+
+def _place_of_group(group: Plan, given: Mapping[str, list[str]]) -> Place:
+    return Place(group.partition, b"", given.get("request_id", [""])[0].encode())
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
 
 
 def usage(script: LuaScript) -> str:
@@ -291,7 +339,7 @@ def _default(script: LuaScript, argument: Argument) -> str | None:
 
 
 def _asked(script: LuaScript) -> list[Argument]:
-    ours = ("fence", "fingerprint", "keep_ms", "channel", "wake_channel", "floor")
+    ours = ("fence", "fingerprint", "keep_ms", "channel", "wake_channel", "floor", "operation", "payload")
     return [argument for argument in script.args if argument.name not in ours]
 
 

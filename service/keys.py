@@ -20,13 +20,20 @@ class Partition:
     """One slice of the keyspace, with the keys every name in it shares."""
 
     __slots__ = (
+        "busy",
         "cache",
         "cluster",
+        "dead",
         "delayed",
+        "due",
         "duty",
+        "expiring",
         "fence",
+        "flow",
+        "ghosts",
         "granted",
         "inflight",
+        "line",
         "lock",
         "lock_events",
         "messages",
@@ -37,9 +44,13 @@ class Partition:
         "reader_holds",
         "readers",
         "ready",
+        "seen",
         "sessions",
+        "settings",
         "tag",
+        "takers",
         "tokens",
+        "urgent",
         "versions",
         "waiter_info",
         "waiters",
@@ -56,6 +67,7 @@ class Partition:
         self.duty = prefix + b"duty"
         self.sessions = prefix + b"sessions"
         self.granted = prefix + b"granted"
+        self.due = prefix + b"due"
         self.lock_events = prefix + b"lock_events"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
@@ -67,6 +79,16 @@ class Partition:
         self.ready = prefix + b"ready:"
         self.delayed = prefix + b"delayed:"
         self.inflight = prefix + b"inflight:"
+        self.settings = prefix + b"settings:"
+        self.urgent = prefix + b"urgent:"
+        self.expiring = prefix + b"expiring:"
+        self.line = prefix + b"line:"
+        self.busy = prefix + b"busy:"
+        self.seen = prefix + b"seen:"
+        self.ghosts = prefix + b"ghosts:"
+        self.takers = prefix + b"takers:"
+        self.dead = prefix + b"dead:"
+        self.flow = prefix + b"flow:"
         self.cache = prefix + b"cache:"
         self.names = prefix + b"names"
         self.tag = prefix + b"tag:"
@@ -93,9 +115,16 @@ class Keys:
 
     def partition_of(self, name: bytes) -> Partition:
         """Names that share a non-empty `{tag}` share a partition, as in Redis Cluster."""
-        opened = name.find(b"{")
-        if opened >= 0:
-            closed = name.find(b"}", opened)
-            if closed > opened + 1:
-                name = name[opened + 1 : closed]
+        if b"{" in name:
+            name = hash_part(name)
         return self.partitions[crc32(name) % PARTITIONS]
+
+
+def hash_part(name: bytes) -> bytes:
+    """What decides the partition of a name: its first non-empty `{tag}`, else all of it."""
+    opened = name.find(b"{")
+    if opened >= 0:
+        closed = name.find(b"}", opened)
+        if closed > opened + 1:
+            return name[opened + 1 : closed]
+    return name

@@ -66,10 +66,35 @@ VISIBILITY_MS_MIN = 50
 VISIBILITY_MS_MAX = 12 * 60 * 60 * 1000
 VISIBILITY_MS_DEFAULT = 60_000
 
+DELIVERY_TOTAL_MS_MAX = 12 * 60 * 60 * 1000
+"""How long one delivery may last, however often it is extended."""
+
 DELAY_MS_MAX = 30 * 24 * 60 * 60 * 1000
+MESSAGE_TTL_MS_MAX = 365 * 24 * 60 * 60 * 1000
+PRIORITY_MAX = 9
+HEADERS_MAX = 32
+HEADERS_BYTES_MAX = 4 * 1024
+"""A message's headers, as compact JSON."""
 PUBLISH_BATCH_MAX = 1_000
-CONSUME_BATCH_MAX = 100
+CONSUME_BATCH_MAX = 1_000
 ACK_BATCH_MAX = 1_000
+CONSUME_WAIT_MS_MAX = 60_000
+CONSUMERS_PER_NODE_MAX = 10_000
+"""Requests that wait for a message on one node at one time."""
+
+MAX_DELIVERIES_DEFAULT = 5
+MAX_DELIVERIES_MAX = 1_000
+TOPIC_LENGTH_MAX = 100_000_000
+BACKOFF_MAX_MS_DEFAULT = 60 * 60 * 1000
+DEAD_RETENTION_MS_DEFAULT = 14 * 24 * 60 * 60 * 1000
+RETENTION_MS_MAX = 365 * 24 * 60 * 60 * 1000
+DEDUP_MS_MAX = 24 * 60 * 60 * 1000
+CONCURRENCY_MAX = 1_000_000
+KEY_CONCURRENCY_MAX = 1_000
+RATE_PER_S_MAX = 1_000_000
+PEEK_MAX = 100
+QUEUE_MOVE_MAX = 1_000
+"""Messages in one redrive, kick or purge."""
 
 CACHE_TTL_MS_MAX = 365 * 24 * 60 * 60 * 1000
 INVALIDATE_BATCH_MAX = 1_000
@@ -86,5 +111,13 @@ PREFIX_BYTES_MIN = 3
 """A shorter prefix may mean nearly every key, and is taken with `all` only."""
 PREFIX_REMOVED_MAX = 100_000
 """Values, about, that a prefix removes in one request; `more` says that there may be others."""
+AUDIT_MAX = 1_000
+AUDIT_DEFAULT = 100
+"""Copies of a node that one audit looks at."""
 REMOVED_MAX = 1_000
 """Values that a tag removes from a partition in one request; `more` says that there are others."""
+
+ATOMIC_OPERATIONS_MAX = 16
+"""Operations in one group, which Redis does in one step."""
+ATOMIC_BYTES_MAX = 1024 * 1024
+"""All payloads of one group together."""

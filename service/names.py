@@ -1,6 +1,7 @@
 """What a name may be: 1-512 bytes of UTF-8 without control characters, so that it can stand in keys and logs."""
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Annotated
 
@@ -33,6 +34,17 @@ def encode_name(field: str, name: str) -> bytes:
     if not 0 < len(encoded) <= NAME_BYTES_MAX:
         raise FieldInvalid(field=field, reason=f"has {len(encoded)} bytes, a name has 1 to {NAME_BYTES_MAX}")
     return encoded
+
+
+def encode_names(field: str, names: Sequence[str]) -> list[bytes]:
+    """Those of a list. Raises FieldInvalid, naming the item."""
+    return [
+        name.encode()
+        # What most names are is seen at once.
+        if name.isascii() and name.isprintable() and 0 < len(name) <= NAME_BYTES_MAX
+        else encode_name(f"{field}[{place}]", name)
+        for place, name in enumerate(names)
+    ]
 
 
 class RequestIdentity:

@@ -15,13 +15,15 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from service import background, logs
-from service.cache import Caches, Keeper, Names, NearCache
+from service.atomic import Groups
+from service.cache import Auditor, Caches, Keeper, Names, NearCache
 from service.config import Config, ConfigError
 from service.decisions.authority import Authority
 from service.decisions.member import Member
 from service.decisions.node.fence import Fence
 from service.duties import Round
 from service.duties.quarantine import LiftQuarantine
+from service.duties.queues import TendQueues
 from service.duties.recording import RecordEvents
 from service.http.app import Application
 from service.http.context import Context
@@ -34,7 +36,9 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
 from service.lock.watching import Watching
-from service.queue import Queues
+from service.queue import Administration, Queues
+from service.queue.takers import Takers
+from service.queue.topics import Topics
 from service.raft.errors import RaftError
 from service.store.bundle import shipped
 from service.store.primaries import primaries_of
@@ -43,6 +47,8 @@ from service.store.subscriber import Subscriber
 
 log = logging.getLogger("simpul.node")
 
+DUE = b"@"
+"""Published before the key of what is due in a partition: something is, sooner than its owner thinks."""
 STOP_GRACE_S = 5
 LAG_EVERY_S = 1.0
 TICK_EVERY_S = 1.0
@@ -75,9 +81,17 @@ def assemble(config: Config) -> Context:
     cache_names = Names(scripts, keys, primaries)
     caches = Caches(scripts, keys, near, keeper, cache_names, outcome_keep_ms=keep_ms)
 
+    topics = Topics(scripts, keys, keep_ms)
+    takers = Takers(scripts, keys)
+    queues = Queues(scripts, topics, takers)
+    administration = Administration(scripts, topics, authority.owner_of)
+    tending = TendQueues(scripts, topics, administration)
+
     def heard_again() -> None:
         near.turn_on()
         waiting.attend_now()
+        takers.wake_all()
+        duties.look()
         watching.read_now()
 
     subscriber = Subscriber(
@@ -89,7 +103,10 @@ def assemble(config: Config) -> Context:
     )
     primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
     duties = Round(
-        config.self_url, member.machine, keys, [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine)]
+        config.self_url,
+        member.machine,
+        keys,
+        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), tending],
     )
 
     locks = Locks(
@@ -105,6 +122,9 @@ def assemble(config: Config) -> Context:
     watching = Watching(scripts, keys, subscriber, locks)
 
     def heard_wake(key: bytes) -> None:
+        if key.startswith(DUE):
+            duties.look_at(tending, key.removeprefix(DUE).removesuffix(b"due"))
+            return
         waiting.heard_wake(key)
         watching.heard_wake(key)
         if key.startswith(EVERY):
@@ -112,6 +132,8 @@ def assemble(config: Config) -> Context:
 
     subscriber.hear(keys.wake_channel, heard_wake)
     subscriber.hear(waiting.channel, waiting.heard_grant)
+    subscriber.hear(takers.channel, takers.heard)
+    fence.on_generation(takers.wake_all)
     subscriber.hear(keys.invalidate_channel, caches.listener())
     fence.on_generation(near.begin_anew)
     fence.on_generation(waiting.begin_anew)
@@ -124,11 +146,13 @@ def assemble(config: Config) -> Context:
         subscriber=subscriber,
         scripts=scripts,
         waiting=waiting,
+        takers=takers,
         deadlocks=deadlocks,
         watching=watching,
         near=near,
         keeper=keeper,
         cache_names=cache_names,
+        auditor=Auditor(scripts, keys, near, per_s=config.near_audit_per_s),
         locks=locks,
         listing=Listing(primaries, keys, locks),
         forcing=Forcing(
@@ -140,8 +164,10 @@ def assemble(config: Config) -> Context:
             forced=authority.forced,
             leases=authority.leases,
         ),
-        queues=Queues(scripts, keys, authority.owner_of, outcome_keep_ms=keep_ms),
+        queues=queues,
+        administration=administration,
         caches=caches,
+        groups=Groups(scripts, keys, queues, topics, near, outcome_keep_ms=keep_ms),
     )
 
 
@@ -153,9 +179,11 @@ def application(context: Context) -> Application:
         context.authority.start()
         context.duties.start()
         context.waiting.start()
+        context.takers.start()
         context.deadlocks.start()
         context.keeper.start()
         context.cache_names.start()
+        context.auditor.start()
         # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
         gc.collect()
         gc.freeze()
@@ -164,9 +192,11 @@ def application(context: Context) -> Application:
             yield
         finally:
             await background.stop(lag)
+            await context.takers.stop()
             await context.deadlocks.stop()
             await context.watching.stop()
             await context.cache_names.stop()
+            await context.auditor.stop()
             await context.keeper.stop()
             await context.waiting.stop()
             await context.duties.stop()
@@ -222,6 +252,7 @@ class _Server(uvicorn.Server):
         # First, while the others can still answer: they need no election then.
         await self._context.member.hand_over()
         self._context.waiting.close()
+        self._context.takers.close()
         self._context.caches.filler.close()
         self._context.watching.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]

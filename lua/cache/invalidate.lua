@@ -23,14 +23,9 @@ end
 if counter_is_lost then
   return { FENCE_MISSING }
 end
+--- @include lib/cache_remove
 local removed = 0
 for at = 4, #KEYS do
-  -- Version 0: nothing but a lease to fill, or the knowledge that there is no value.
-  local first = redis.call("GETRANGE", KEYS[at], 0, 0)
-  if redis.call("UNLINK", KEYS[at]) == 1 and first ~= "0" then
-    removed = removed + 1
-  end
-  local version = string.format("%.0f", redis.call("INCR", KEYS[3]))
-  redis.call("PUBLISH", ARGV[4], version .. " " .. KEYS[at])
+  removed = removed + remove_entry(KEYS[at], ARGV[4])
 end
 return keep_outcome({ OK, removed })

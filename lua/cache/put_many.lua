@@ -27,28 +27,21 @@ end
 if counter_is_lost then
   return { FENCE_MISSING }
 end
+--- @include lib/cache_condition
+--- @include lib/cache_count
+--- @include lib/cache_write
 --- @include lib/keep_name
 local reply = { OK }
 for at = 5, #KEYS do
   local entry, value_at = KEYS[at], 5 + 3 * (at - 5)
-  local ttl_ms, if_version = ARGV[value_at + 1], ARGV[value_at + 2]
-  local version
-  if if_version ~= "" then
-    version = string.match(redis.call("GETRANGE", entry, 0, 17), "^%d+") or "0"
-  end
-  if version and version ~= if_version then
+  local against = version_against(entry, ARGV[value_at + 2])
+  if against then
     reply[#reply + 1] = 0
-    reply[#reply + 1] = tonumber(version)
+    reply[#reply + 1] = tonumber(against)
   else
     keep_name(KEYS[4], entry)
-    version = redis.call("INCR", KEYS[3])
-    local numeral = string.format("%.0f", version)
-    if ttl_ms == "0" then
-      redis.call("SET", entry, numeral .. " " .. ARGV[value_at])
-    else
-      redis.call("SET", entry, numeral .. " " .. ARGV[value_at], "PX", ttl_ms)
-    end
-    redis.call("PUBLISH", ARGV[4], numeral .. " " .. entry)
+    local version, numeral = next_version()
+    write_entry(entry, numeral, numeral .. " " .. ARGV[value_at], tonumber(ARGV[value_at + 1]), ARGV[4])
     reply[#reply + 1] = 1
     reply[#reply + 1] = version
   end

@@ -10,7 +10,7 @@
 --   2+ known: version of this entry that the caller has, empty = none
 -- Replies:
 --   OK counter [entry left_ms]: for each entry in order, itself ("" = there is no fresh one, "=" = it is the known one) and
---     its remaining lifetime in ms, -1 = for ever
+--     its remaining lifetime in ms, -1 = for ever, or the known one's, which never changes
 --   FENCE_MISSING: the counter was lost
 -- Complexity: O(n) with n entries, at most 1000
 -- Retry: read-only
@@ -40,15 +40,14 @@ local reply = { OK, counter }
 for at = 3, #KEYS do
   local entry, known, left_ms = found[at], ARGV[at - 1], nil
   if entry then
-    local is_plain = string.find(entry, "^%d+ ")
-    if is_plain then
+    if known ~= "" and string.sub(entry, 1, #known + 1) == known .. " " then
+      entry, left_ms = "=", -1
+    elseif string.find(entry, "^%d+ ") then
       left_ms = redis.call("PTTL", KEYS[at])
     else
       left_ms = marked_left_ms(entry, KEYS[at])
-    end
-    if left_ms and known ~= "" then
-      if is_plain and string.sub(entry, 1, #known + 1) == known .. " " or entry_version(entry) == known then
-        entry = "="
+      if left_ms and entry_version(entry) == known then
+        entry, left_ms = "=", -1
       end
     end
   end

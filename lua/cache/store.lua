@@ -31,21 +31,22 @@
 if first_outcome then
   return first_outcome
 end
+--- @include lib/cache_condition
+--- @include lib/cache_count
 --- @include lib/cache_entry
 --- @include lib/cache_head
+--- @include lib/cache_tag
+--- @include lib/cache_write
 --- @include lib/clock
 local entry, value, if_version = KEYS[4], ARGV[4], ARGV[6]
 local ttl_ms, stale_ms, fill_token, name = tonumber(ARGV[5]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local head = read_head(entry)
-if if_version ~= "" then
-  local version = string.match(head, "^%d+") or "0"
-  if version ~= if_version then
-    return { VERSION_MISMATCH, version }
-  end
+local against = version_against(entry, if_version)
+if against then
+  return { VERSION_MISMATCH, against }
 end
 local delta_ms = 0
 if fill_token ~= "" then
-  local _, _, token = parse_marks(head)
+  local _, _, token = parse_marks(read_head(entry))
   if token ~= fill_token then
     return { FILL_SUPERSEDED }
   end
@@ -55,8 +56,7 @@ if counter_is_lost then
   return { FENCE_MISSING }
 end
 --- @include lib/keep_name
-local version = redis.call("INCR", KEYS[3])
-local numeral = string.format("%.0f", version)
+local version, numeral = next_version()
 local fresh_until = stale_ms > 0 and now_ms + ttl_ms or 0
 local stored = numeral .. " " .. value
 if value == "" then
@@ -64,21 +64,10 @@ if value == "" then
 elseif fresh_until > 0 or delta_ms > 0 then
   stored = string.format("%s~%.0f.%.0f..0.0 ", numeral, fresh_until, delta_ms) .. value
 end
+local kept_ms = ttl_ms == 0 and 0 or ttl_ms + stale_ms
 keep_name(KEYS[5], entry)
-if ttl_ms == 0 then
-  redis.call("SET", entry, stored)
-else
-  redis.call("SET", entry, stored, "PX", ttl_ms + stale_ms)
-end
+write_entry(entry, numeral, stored, kept_ms, ARGV[7])
 for at = 6, #KEYS do
-  -- The tag lives as long as the longest-lived of its keys.
-  local left_ms = redis.call("PTTL", KEYS[at])
-  redis.call("ZADD", KEYS[at], numeral, name)
-  if ttl_ms == 0 then
-    redis.call("PERSIST", KEYS[at])
-  elseif left_ms == -2 or (left_ms >= 0 and left_ms < ttl_ms + stale_ms) then
-    redis.call("PEXPIRE", KEYS[at], ttl_ms + stale_ms)
-  end
+  give_tag(KEYS[at], name, numeral, kept_ms)
 end
-redis.call("PUBLISH", ARGV[7], numeral .. " " .. entry)
 return keep_outcome({ OK, version })

@@ -1,10 +1,10 @@
 --- queue.ack: take delivered messages out of a topic for good.
--- Promises: only a current delivery is acknowledged; one message's refusal does not touch the others.
+-- Promises: only a current delivery is acknowledged; one message's refusal does not touch the others. The next message
+--   of an ordering key becomes ready, and a consumer that waits for a place under the limits is woken.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3 messages: records and delivery counts by id, a hash
---   4 inflight: ids by end of visibility, a sorted set
+--   3-18 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -16,26 +16,52 @@
 --   OK [code]: for each message OK or the code of its refusal
 -- Complexity: O(n log f) with n messages, at most 1000, and f in flight
 -- Retry: safe with the same request id
---- @include lib/fence
+--- @include lib/topic_fence
 --- @include lib/clock
 --- @include lib/once
 --- @include lib/delivery
 if first_outcome then
   return first_outcome
 end
-local messages, inflight = KEYS[3], KEYS[4]
-local reply, acked = { OK }, 0
+local reply, gone, ids, settled = { OK }, {}, {}, {}
 for at = 4, #ARGV, 3 do
   local id = ARGV[at]
-  local code = judge_delivery(messages, inflight, id, ARGV[at + 1], ARGV[at + 2])
+  local code, delivered = ALREADY_ACKED, nil
+  if not gone[id] then
+    code, delivered = judge_delivery(KEYS[3], KEYS[6], id, ARGV[at + 1], ARGV[at + 2])
+  end
   if code == OK then
-    redis.call("ZREM", inflight, id)
-    redis.call("HDEL", messages, id, "\1" .. id)
-    acked = acked + 1
+    gone[id] = true
+    ids[#ids + 1] = id
+    settled[#settled + 1] = delivered
   end
   reply[#reply + 1] = code
 end
-if acked > 0 then
-  keep_outcome(reply)
+for from = 1, #ids, 500 do
+  local fields, to = {}, math.min(from + 499, #ids)
+  for at = from, to do
+    fields[#fields + 1] = ids[at]
+    fields[#fields + 1] = "\1" .. ids[at]
+  end
+  redis.call("ZREM", KEYS[6], unpack(ids, from, to))
+  redis.call("HDEL", KEYS[3], unpack(fields))
 end
-return reply
+if #ids == 0 then
+  return reply
+end
+if not packed_settings then
+  return keep_outcome(reply)
+end
+--- @include lib/topic
+--- @include lib/delivered
+--- @include lib/pass_turn
+--- @include lib/takers
+for at, delivered in ipairs(settled) do
+  local _, expires_at, key = parse_delivered(delivered)
+  if expires_at > 0 then
+    redis.call("ZREM", expiring, ids[at])
+  end
+  pass_turn(key)
+end
+wake_takers()
+return keep_outcome(reply)

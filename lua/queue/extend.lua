@@ -1,10 +1,10 @@
 --- queue.extend: set the time a delivery has left before its message becomes visible again.
--- Promises: the visibility timeout ends visibility_ms from now by Redis time, never added to what was left.
+-- Promises: the visibility timeout ends visibility_ms from now by Redis time, never added to what was left, and never
+--   later than 12 hours after the delivery.
 -- KEYS:
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
---   3 messages: records and delivery counts by id, a hash
---   4 inflight: ids by end of visibility, a sorted set
+--   3-18 lib/topic
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -15,14 +15,18 @@
 --   7 visibility_ms: new time left, ms
 -- Replies:
 --   OK: the message stays invisible for visibility_ms from now
+--   EXTENSION_TOO_LONG most_ms: refused; it could be extended by so much yet
 -- Complexity: O(log f) with f in flight
 -- Retry: safe with the same request id
---- @include lib/fence
+--- @include lib/topic_fence
 --- @include lib/clock
 --- @include lib/once
+--- @include lib/topic
 --- @include lib/delivery
-local inflight, id = KEYS[4], ARGV[4]
-local code = judge_delivery(KEYS[3], inflight, id, ARGV[5], ARGV[6])
+--- @include lib/expect
+local total_max_ms = 43200000
+local id = ARGV[4]
+local code, delivered = judge_delivery(messages, inflight, id, ARGV[5], ARGV[6])
 if code ~= OK then
   return { code }
 end
@@ -30,5 +34,11 @@ end
 if first_outcome then
   return first_outcome
 end
-redis.call("ZADD", inflight, now_ms + ARGV[7], id)
+local ends_at = now_ms + ARGV[7]
+local latest = tonumber(string.match(delivered, "^%d+%.(%d+)")) + total_max_ms
+if ends_at > latest then
+  return { EXTENSION_TOO_LONG, math.max(latest - now_ms, 0) }
+end
+redis.call("ZADD", inflight, ends_at, id)
+expect_by(ends_at)
 return keep_outcome({ OK })

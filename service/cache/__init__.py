@@ -1,10 +1,12 @@
 """Versioned values in Redis with a near cache on every node."""
 
+from service.cache.auditing import Auditor
 from service.cache.caches import Caches
 from service.cache.keeper import Keeper
 from service.cache.naming import Names
 from service.cache.near import NearCache
 from service.cache.wire import (
+    Audit,
     Found,
     GetManyDone,
     GetManyRequest,
@@ -19,6 +21,8 @@ from service.cache.wire import (
 )
 
 __all__ = [
+    "Audit",
+    "Auditor",
     "Caches",
     "Found",
     "GetManyDone",

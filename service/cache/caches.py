@@ -30,7 +30,7 @@ from service.cache.wire import (
 )
 from service.cache.writing import Writer
 from service.keys import Keys, Partition
-from service.names import encode_name
+from service.names import encode_name, encode_names
 from service.store.scripts import Scripts
 
 
@@ -91,8 +91,7 @@ class Caches:
         """Read several values, those of one partition as of one moment. Raises FieldInvalid, what the store raises."""
         found: list[Read | None] = [None] * len(request.keys)
         asked: dict[Partition, list[tuple[int, bytes]]] = {}
-        for place, name in enumerate(request.keys):
-            key = encode_name(f"keys[{place}]", name)
+        for place, key in enumerate(encode_names("keys", request.keys)):
             partition = self._keys.partition_of(key)
             entry_key = partition.cache + key
             entry = self._copy(partition, entry_key, None) if request.consistency == "local" else None
@@ -100,7 +99,9 @@ class Caches:
                 found[place] = _shown(entry, "local")
             else:
                 asked.setdefault(partition, []).append((place, entry_key))
-        if asked:
+        if len(asked) == 1:  # no tasks for what needs none
+            await self._read_into(found, *asked.popitem())
+        elif asked:
             await asyncio.gather(*(self._read_into(found, partition, wanted) for partition, wanted in asked.items()))
         return GetManyDone([one or Read(_NULL, False) for one in found])
 

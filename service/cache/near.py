@@ -9,7 +9,7 @@ copies may be served, should publications be lost. Two races are closed here:
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from service.cache.hearing import Asked, Hearing, Verdict
@@ -65,6 +65,8 @@ class NearCache:
         self.evictions = 0
         self.invalidations = 0
         self.unchanged = 0
+        self.sent = 0
+        self.not_found = 0
         self.lag = LatencyHistogram()
         self._echo = (0, 0, 0.0)
 
@@ -83,15 +85,33 @@ class NearCache:
             self._drop(key)
             self.misses += 1
             return None
-        if self._good_until[number] <= now and (
-            # What was just asked for is known to be the latest of that moment, whatever was not heard of other keys.
-            entry.read_at + self.hearing.bound_s <= now or self.hearing.is_doubted(number)
-        ):
+        if self._good_until[number] <= now and self._has_lapsed(entry, now):
             self.lapsed += 1
             return None
         self._entries.move_to_end(key)
         self.hits += 1
         return entry
+
+    def _has_lapsed(self, entry: Entry, now: float) -> bool:
+        """What was just asked for is known to be the latest of that moment, whatever was not heard of other keys."""
+        return entry.read_at + self.hearing.bound_s <= now or self.hearing.is_doubted(entry.number)
+
+    def servable(self, key: bytes) -> Entry | None:
+        """What `get` would answer now, without a trace: not counted, and no reason to keep the copy good."""
+        entry, now = self._entries.get(key), steady_s()
+        if entry is None or entry.expires_at <= now:
+            return None
+        if self._good_until[entry.number] <= now and self._has_lapsed(entry, now):
+            return None
+        return entry
+
+    def sizes(self) -> list[int]:
+        """Copies held, by partition."""
+        return [len(keys) for keys in self._in_partition]
+
+    def keys_of(self, number: int) -> Collection[bytes]:
+        """Of the copies held of a partition."""
+        return self._in_partition[number].keys()
 
     def held(self, key: bytes) -> Entry | None:
         """A copy that may be served if Redis says that it is the latest."""
@@ -144,6 +164,15 @@ class NearCache:
             oldest = next(iter(self._entries))
             self._drop(oldest)
             self.evictions += 1
+
+    def confirm(self, key: bytes, copy: Entry, asked: Asked) -> None:
+        """Redis has called the copy the latest. One that was dropped meanwhile stays dropped."""
+        held = self._entries.get(key)
+        if held is None or held.version != copy.version:
+            return
+        if self._good_until[copy.number] < asked.at + self.hearing.bound_s:
+            self._entries[key] = held._replace(read_at=asked.at)
+        self._entries.move_to_end(key)
 
     # -- writes
 

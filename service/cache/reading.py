@@ -41,22 +41,22 @@ class Reader:
             written = [near.end_fill(key, fill) for key, fill in zip(keys, fills, strict=True)]
         found: list[Entry | None] = []
         for at, key in enumerate(keys):
-            told, left_ms = reply[2 + 2 * at], reply[3 + 2 * at]
+            told, left_ms, copy = reply[2 + 2 * at], reply[3 + 2 * at], held[at]
+            if copy is not None:
+                if told == _UNCHANGED:
+                    near.unchanged += 1
+                    if may_keep:
+                        near.confirm(key, copy, asked)
+                    found.append(copy)
+                    continue
+                near.drop_stale(key, copy.version)
             # Counted from before the question, so that the copy never outlives the original.
             expires_at = asked.at + left_ms / 1000 if left_ms >= 0 else inf
-            entry = self._told(key, held[at], told, expires_at, number)
+            entry = self._told(told, expires_at, number)
             if entry is not None and may_keep and entry.version >= written[at]:
                 near.keep(key, entry._replace(read_at=asked.at))
             found.append(entry)
         return found
-
-    def _told(self, key: bytes, held: Entry | None, told: bytes, expires_at: float, number: int) -> Entry | None:
-        if held is not None:
-            if told == _UNCHANGED:
-                self._near.unchanged += 1
-                return held
-            self._near.drop_stale(key, held.version)
-        return None if told == _NOTHING else parsed(told, expires_at, number)
 
     async def read_or_fill(
         self, partition: Partition, key: bytes, args: tuple[Any, ...]
@@ -73,8 +73,10 @@ class Reader:
             written = near.end_fill(key, fill)
         _, _, state, left_ms, told, _ = reply
         if told == _NOTHING:
+            near.not_found += 1
             return reply, None
         is_fresh = state == b"fresh" or (state == b"granted" and left_ms != 0)
+        near.sent += 1
         entry = parsed(told, asked.at + left_ms / 1000 if left_ms >= 0 else inf, number)
         if is_fresh and may_keep and entry.version >= written:
             near.keep(key, entry._replace(read_at=asked.at))
@@ -83,7 +85,14 @@ class Reader:
     async def _read_plainly(self, partition: Partition, key: bytes) -> Entry | None:
         """While the cluster works with scripts of a release before cache.read. Such an answer is never kept."""
         reply = await self._scripts.call(GET, partition, (key,), ())
-        return None if len(reply) == 1 else parsed(reply[1], inf, partition.number)
+        return self._told(_NOTHING if len(reply) == 1 else reply[1], inf, partition.number)
+
+    def _told(self, told: bytes, expires_at: float, number: int) -> Entry | None:
+        if told == _NOTHING:
+            self._near.not_found += 1
+            return None
+        self._near.sent += 1
+        return parsed(told, expires_at, number)
 
 
 def parsed(told: bytes, expires_at: float, number: int) -> Entry:

@@ -135,6 +135,22 @@ class GetManyDone(msgspec.Struct):
     entries: list[Read]
 
 
+class Audit(msgspec.Struct):
+    """What a node's copies are found to be, held against Redis."""
+
+    entries: int
+    """Copies that the node holds."""
+    sampled: int
+    """Of those, how many were looked at: drawn at random, and such as could be served just then."""
+    stale: int
+    """Of those, how many Redis had overwritten."""
+    oldest_stale_ms: int
+    """How long after Redis had said so one of them could still be served, at the most."""
+    broken: int
+    """How many could be for longer than `bound_ms`: none, ever."""
+    bound_ms: int
+
+
 class Invalidated(msgspec.Struct, kw_only=True):
     ok: Literal[True] = True
     invalidated: int

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from service import __version__, config
+from service.cli.cache import cache
 from service.cli.evalsha import evalsha
 from service.cli.scripts import scripts
 from service.cli.speak import EXIT_MISUSED, Failure, data_option, note
@@ -82,7 +83,7 @@ def version() -> None:
     click.echo(f"simpul {__version__}, script set {shipped().version}, Python {sys.version.split()[0]}")
 
 
-for command in (status, waits, scripts, evalsha, adopt):
+for command in (status, waits, cache, scripts, evalsha, adopt):
     cli.add_command(command)
 
 

@@ -47,6 +47,8 @@ class Round:
         self._keys = keys
         self._duties = tuple(duties)
         self._due: list[tuple[float, int, Duty, Partition]] = []
+        self._next: dict[tuple[Duty, Partition], int] = {}
+        """The number of the only entry that counts: a duty that is looked at sooner is not done twice."""
         self._numbers = count()
         self._known: tuple[int, int, int] = (0, 0, 0)
         self._woken = asyncio.Event()
@@ -67,11 +69,19 @@ class Round:
     def look(self) -> None:
         """Do every duty of every own partition now."""
         self._due = []
+        self._next.clear()
         now = asyncio.get_running_loop().time()
         for partition in self._own():
             for duty in self._duties:
                 self._schedule(now, duty, partition)
         self._woken.set()
+
+    def look_at(self, duty: Duty, prefix: bytes) -> None:
+        """Do one duty of the partition whose keys begin so now, if it is an own one."""
+        for partition in self._own():
+            if partition.fence.startswith(prefix):
+                self._schedule(asyncio.get_running_loop().time(), duty, partition)
+                self._woken.set()
 
     def _own(self) -> list[Partition]:
         owners = self._machine.state.owners
@@ -86,7 +96,8 @@ class Round:
             self.look()
 
     def _schedule(self, due_at: float, duty: Duty, partition: Partition) -> None:
-        heapq.heappush(self._due, (due_at, next(self._numbers), duty, partition))
+        number = self._next[duty, partition] = next(self._numbers)
+        heapq.heappush(self._due, (due_at, number, duty, partition))
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +105,9 @@ class Round:
             self._woken.clear()
             ready: list[tuple[Duty, Partition]] = []
             while self._due and self._due[0][0] <= loop.time() and len(ready) < AT_ONCE_MAX:
-                ready.append(heapq.heappop(self._due)[2:])
+                _, number, duty, partition = heapq.heappop(self._due)
+                if self._next.get((duty, partition)) == number:
+                    ready.append((duty, partition))
             if ready:
                 await asyncio.gather(*(self._do(duty, partition) for duty, partition in ready))
                 continue
@@ -106,7 +119,7 @@ class Round:
                 continue
 
     async def _do(self, duty: Duty, partition: Partition) -> None:
-        post, known = self.post, self._known
+        post, known, number = self.post, self._known, self._next.get((duty, partition))
         try:
             again_s = await duty.work(partition, post)
         except DutyStale as error:
@@ -115,5 +128,6 @@ class Round:
         except SimpulError as error:
             log.debug("duty in partition %d: %s", partition.number, error.detail)
             again_s = AGAIN_S
-        if again_s is not None and known == self._known:
+        is_looked_at = self._next.get((duty, partition)) != number
+        if again_s is not None and known == self._known and not is_looked_at:
             self._schedule(asyncio.get_running_loop().time() + again_s, duty, partition)

@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from service.cache import Caches, Keeper, Names, NearCache
+from service.atomic import Groups
+from service.cache import Auditor, Caches, Keeper, Names, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
@@ -15,7 +16,8 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import Waiting
 from service.lock.watching import Watching
-from service.queue import Queues
+from service.queue import Administration, Queues
+from service.queue.takers import Takers
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
 from service.store.subscriber import Subscriber
@@ -40,16 +42,20 @@ class Context:
     subscriber: Subscriber
     scripts: Scripts
     waiting: Waiting
+    takers: Takers
     deadlocks: Deadlocks
     watching: Watching
     near: NearCache
     keeper: Keeper
     cache_names: Names
+    auditor: Auditor
     locks: Locks
     listing: Listing
     forcing: Forcing
     queues: Queues
+    administration: Administration
     caches: Caches
+    groups: Groups
     traffic: Traffic = field(default_factory=Traffic)
 
     @property

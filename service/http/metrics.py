@@ -34,6 +34,12 @@ class NodeCollector(Collector):
             "channel",
             {"invalidate": context.near.lag},
         )
+        yield _histograms(
+            "simpul_near_cache_audit_stale_seconds",
+            "How long copies that the audit found overwritten could still be served after that.",
+            "source",
+            {"local": context.auditor.ages},
+        )
         answers = CounterMetricFamily(
             "simpul_answers", "Answers by endpoint and status.", labels=["endpoint", "status"]
         )
@@ -41,6 +47,16 @@ class NodeCollector(Collector):
             for status, number in list(by_status.items()):
                 answers.add_metric([endpoint, str(status)], number)
         yield answers
+        near = context.near
+        reads = CounterMetricFamily("simpul_cache_reads", "Values read, by where they came from.", labels=["source"])
+        for source, number in (
+            ("local", near.hits),
+            ("unchanged", near.unchanged),
+            ("redis", near.sent),
+            ("none", near.not_found),
+        ):
+            reads.add_metric([source], number)
+        yield reads
         yield _histograms(
             "simpul_deadlock_seconds",
             "Time from the closing of a circle of waits to the end of one of them.",
@@ -70,6 +86,7 @@ class NodeCollector(Collector):
                 context.authority.office.quarantine_left_s(),
             ),
             ("simpul_partitions_owned", "Partitions whose duties this node does.", context.authority.owned()),
+            ("simpul_queue_consumers", "Requests that wait on this node for a message.", context.takers.parked),
             ("simpul_lock_waiters", "Requests parked on this node.", context.waiting.parked),
             (
                 "simpul_lock_waits_told",
@@ -90,6 +107,7 @@ class NodeCollector(Collector):
             yield GaugeMetricFamily(name, about, value=value)
 
     def _counters(self) -> Iterator[Metric]:
+        auditor = self._context.auditor
         near, watching, watch = self._context.near, self._context.watching, self._context.deadlocks.watch
         for name, about, value in (
             ("simpul_store_connects", "Connections to Redis that carried traffic.", self._context.primaries.connects),
@@ -114,6 +132,9 @@ class NodeCollector(Collector):
             ("simpul_near_cache_gaps", "Losses of publications noticed.", near.hearing.gaps),
             ("simpul_near_cache_repeats", "Publications heard twice.", near.hearing.repeats),
             ("simpul_near_cache_rollbacks", "Times Redis had counted less than before.", near.hearing.rollbacks),
+            ("simpul_near_cache_audited", "Copies that were held against Redis.", auditor.sampled),
+            ("simpul_near_cache_audit_stale", "Of those, copies that Redis had overwritten.", auditor.stale),
+            ("simpul_near_cache_audit_broken", "Of those, copies served for longer than the bound.", auditor.broken),
             (
                 "simpul_near_cache_comparisons",
                 "Times a partition's copies were compared.",

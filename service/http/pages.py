@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.cache import Audit
 from service.decisions import leadership
 from service.decisions.leadership import Leadership
 from service.error_registry import (
@@ -39,7 +40,14 @@ from service.http.metrics import registry
 from service.http.problem import problem
 from service.http.query import Parameter, Query, choice, integer, text
 from service.http.scripts import ScriptSetPage, ScriptsPage
-from service.limits import LOCK_HISTORY_MAX, LOCK_LIST_DEFAULT, LOCK_LIST_MAX, NAME_BYTES_MAX
+from service.limits import (
+    AUDIT_DEFAULT,
+    AUDIT_MAX,
+    LOCK_HISTORY_MAX,
+    LOCK_LIST_DEFAULT,
+    LOCK_LIST_MAX,
+    NAME_BYTES_MAX,
+)
 from service.lock import LockList, LockState
 from service.lock.deadlock.overview import WaitsView
 from service.lock.listing import CURSOR_CHARS_MAX
@@ -107,7 +115,11 @@ async def _waits(context: Context, _: Request) -> WaitsView:
 
 
 async def _topic(context: Context, request: Request) -> TopicState:
-    return await context.queues.inspect(name_in_path(request, "/queue/"))
+    return await context.administration.inspect(name_in_path(request, "/queue/"))
+
+
+async def _audit(context: Context, request: Request) -> Audit:
+    return await context.auditor.audit(Query(request, _AUDIT_PARAMETERS).integer("sample"))
 
 
 async def _health(context: Context, _: Request) -> Health:
@@ -155,6 +167,7 @@ _LIST_PARAMETERS = (
     integer("limit", "Locks in a page, at most.", least=1, most=LOCK_LIST_MAX, default=LOCK_LIST_DEFAULT),
     text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX, "^[A-Za-z0-9_-]*$"),
 )
+_AUDIT_PARAMETERS = (integer("sample", "Copies to look at, at most.", least=1, most=AUDIT_MAX, default=AUDIT_DEFAULT),)
 _CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
 
 PAGES = (
@@ -176,6 +189,14 @@ PAGES = (
     ),
     Page(
         "/locks/waits", "Who waits for whom, as the leader was told and Redis says.", WaitsView, _waits, (NotCommitted,)
+    ),
+    Page(
+        "/caches/audit",
+        "Hold copies of this node's near cache against Redis, now.",
+        Audit,
+        _audit,
+        (FieldInvalid, FieldUnknown),
+        _AUDIT_PARAMETERS,
     ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page(

@@ -28,7 +28,7 @@ def problem(error: SimpulError, extra: dict[str, Any] | None = None) -> tuple[in
     }
     body = _encode(document)
     headers = [_CONTENT_TYPE, (b"content-length", b"%d" % len(body))]
-    if error.status == 503:
+    if error.status in (429, 503):
         headers.append((b"retry-after", RETRY_AFTER_S))
     if "allowed" in error.fields:
         headers.append((b"allow", str(error.fields["allowed"]).encode()))

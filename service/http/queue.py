@@ -1,16 +1,29 @@
-"""Queue operations of the API."""
+"""Queue operations of the API: on messages."""
 
-from service.error_registry import AlreadyAcked, PayloadTooLarge, ReceiptExpired, ReceiptSuperseded
+from service.error_registry import (
+    AlreadyAcked,
+    ConsumersFull,
+    ExtensionTooLong,
+    PayloadTooLarge,
+    ReceiptExpired,
+    ReceiptSuperseded,
+    TopicFull,
+    TopicPaused,
+)
 from service.http.operation import Operation
-from service.queue import (
+from service.queue.wire import (
     Acked,
     AckRequest,
     BatchAcked,
+    Buried,
+    BuryRequest,
     ConsumeRequest,
     Deliveries,
     Delivery,
     Extended,
     ExtendRequest,
+    Left,
+    LeftRequest,
     Nacked,
     NackRequest,
     NoMessage,
@@ -20,6 +33,7 @@ from service.queue import (
 )
 
 _DELIVERY_ERRORS = (ReceiptExpired, ReceiptSuperseded, AlreadyAcked)
+_RECEIPT = {"topic": "t", "receipt": "1.1.1763890000123.order-17"}
 
 OPERATIONS = (
     Operation(
@@ -27,18 +41,18 @@ OPERATIONS = (
         summary="Publish one message in `data`, or a batch in `messages`.",
         request=PublishRequest,
         replies=(Published, PublishedBatch),
-        errors=(PayloadTooLarge,),
+        errors=(PayloadTooLarge, TopicFull, TopicPaused),
         bind=lambda context: lambda request, _: context.queues.publish(request),
         payload_field="data",
         examples=({"topic": "t", "data": {"x": 1}}, {"topic": "t", "messages": [{"data": 1}, {"data": 2}]}),
     ),
     Operation(
         path="/queue/consume",
-        summary="Take the next messages; each stays invisible for `visibility_ms`.",
+        summary="Take the next messages, or wait for one; each stays invisible for `visibility_ms`.",
         request=ConsumeRequest,
         replies=(Delivery, Deliveries, NoMessage),
-        errors=(),
-        bind=lambda context: lambda request, _: context.queues.consume(request),
+        errors=(ConsumersFull,),
+        bind=lambda context: context.queues.consume,
         examples=({"topic": "t", "consumer": "c1"},),
     ),
     Operation(
@@ -46,10 +60,10 @@ OPERATIONS = (
         summary="Acknowledge deliveries: by receipt (fenced), or by id (whatever its current delivery is).",
         request=AckRequest,
         replies=(Acked, BatchAcked),
-        errors=_DELIVERY_ERRORS,
-        bind=lambda context: lambda request, _: context.queues.ack(request),
+        errors=(*_DELIVERY_ERRORS, ConsumersFull),
+        bind=lambda context: context.queues.ack,
         refusal={"ack": False},
-        examples=({"topic": "t", "id": "order-17"}, {"topic": "t", "receipt": "1.1.1763890000123.order-17"}),
+        examples=({"topic": "t", "id": "order-17"}, _RECEIPT),
     ),
     Operation(
         path="/queue/nack",
@@ -59,16 +73,35 @@ OPERATIONS = (
         errors=_DELIVERY_ERRORS,
         bind=lambda context: lambda request, _: context.queues.nack(request),
         refusal={"nack": False},
-        examples=({"topic": "t", "receipt": "1.1.1763890000123.order-17", "delay_ms": 1000},),
+        examples=({**_RECEIPT, "delay_ms": 1000},),
+    ),
+    Operation(
+        path="/queue/bury",
+        summary="Give a delivery up: its message becomes a dead letter.",
+        request=BuryRequest,
+        replies=(Buried,),
+        errors=_DELIVERY_ERRORS,
+        bind=lambda context: lambda request, _: context.queues.bury(request),
+        refusal={"buried": False},
+        examples=({**_RECEIPT, "reason": "no such customer"},),
     ),
     Operation(
         path="/queue/extend",
         summary="Set the time that is left of a delivery's visibility timeout.",
         request=ExtendRequest,
         replies=(Extended,),
-        errors=_DELIVERY_ERRORS,
+        errors=(*_DELIVERY_ERRORS, ExtensionTooLong),
         bind=lambda context: lambda request, _: context.queues.extend(request),
         refusal={"extended": False},
-        examples=({"topic": "t", "receipt": "1.1.1763890000123.order-17", "visibility_ms": 60000},),
+        examples=({**_RECEIPT, "visibility_ms": 60000},),
+    ),
+    Operation(
+        path="/queue/left",
+        summary="How long a delivery has left.",
+        request=LeftRequest,
+        replies=(Left,),
+        errors=_DELIVERY_ERRORS,
+        bind=lambda context: lambda request, _: context.queues.left(request),
+        examples=(_RECEIPT,),
     ),
 )

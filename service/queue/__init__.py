@@ -1,39 +1,7 @@
 """Topics of messages: delivered at least once, invisible while a consumer works, gone only when acknowledged."""
 
+from service.queue.administration import Administration
 from service.queue.queues import Queues
-from service.queue.wire import (
-    Acked,
-    AckRequest,
-    BatchAcked,
-    ConsumeRequest,
-    Deliveries,
-    Delivery,
-    Extended,
-    ExtendRequest,
-    Nacked,
-    NackRequest,
-    NoMessage,
-    Published,
-    PublishedBatch,
-    PublishRequest,
-    TopicState,
-)
+from service.queue.topic_wire import TopicState
 
-__all__ = [
-    "AckRequest",
-    "Acked",
-    "BatchAcked",
-    "ConsumeRequest",
-    "Deliveries",
-    "Delivery",
-    "ExtendRequest",
-    "Extended",
-    "NackRequest",
-    "Nacked",
-    "NoMessage",
-    "PublishRequest",
-    "Published",
-    "PublishedBatch",
-    "Queues",
-    "TopicState",
-]
+__all__ = ["Administration", "Queues", "TopicState"]

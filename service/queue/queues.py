@@ -1,36 +1,35 @@
-"""Queue operations: each is one script call."""
+"""Queue operations: each is one script call; waiting is a parked request that a publish wakes."""
 
 import os
 from base64 import b32encode
-from collections.abc import Callable
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
 from typing import Any
 
-import msgspec
-
-from service.error_registry import (
-    BY_CODE,
-    FieldInvalid,
-    FieldMissing,
-    RequestIdReused,
-)
-from service.errors import SimpulError
-from service.keys import Keys, Partition
+from service.error_registry import FieldInvalid, FieldMissing
+from service.limits import DELIVERY_TOTAL_MS_MAX, VISIBILITY_MS_MAX
 from service.names import RequestIdentity, encode_name
-from service.payload import check_payload
-from service.queue import receipts
+from service.queue import outgoing, receipts
+from service.queue.calls import ACK, EXTEND, LEFT, NACK, PUBLISH
+from service.queue.consuming import Consuming, Patience
 from service.queue.receipts import ReceiptParts
+from service.queue.refusals import refusal
+from service.queue.takers import Takers
+from service.queue.topics import Topics
 from service.queue.wire import (
     Acked,
     AckRequest,
     BatchAcked,
+    Buried,
+    BuryRequest,
     ConsumeRequest,
     Deliveries,
     Delivery,
     Extended,
     ExtendRequest,
-    Message,
+    Left,
+    LeftRequest,
     Nacked,
     NackRequest,
     NoMessage,
@@ -39,192 +38,122 @@ from service.queue.wire import (
     PublishedBatch,
     PublishRequest,
     Refused,
-    TopicState,
 )
-from service.store.scripts import Scripts, declare
+from service.store.scripts import Scripts
 from service.store.signature import Call
 
-_ONCE = "fence fingerprint keep_ms"
-PUBLISH = declare("queue.publish", keys="fence outcome messages ready delayed", args=f"{_ONCE} id+ delay_ms+ data+")
-CONSUME = declare(
-    "queue.consume", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} max visibility_ms"
-)
-ACK = declare("queue.ack", keys="fence outcome messages inflight", args=f"{_ONCE} id+ delivery+ generation+")
-NACK = declare(
-    "queue.nack", keys="fence outcome messages ready delayed inflight", args=f"{_ONCE} id delivery generation delay_ms"
-)
-EXTEND = declare(
-    "queue.extend", keys="fence outcome messages inflight", args=f"{_ONCE} id delivery generation visibility_ms"
-)
-INSPECT = declare("queue.inspect", keys="fence messages ready delayed inflight", args="fence")
-
-_DELIVERY_FIELDS = 4
+_GIVEN_BACK = 1
 
 
 class Queues:
-    def __init__(
-        self, scripts: Scripts, keys: Keys, owner_of: Callable[[Partition], str | None], *, outcome_keep_ms: int
-    ) -> None:
-        """`owner_of` names the node that does a partition's duties."""
+    def __init__(self, scripts: Scripts, topics: Topics, takers: Takers) -> None:
         self._scripts = scripts
-        self._keys = keys
-        self._owner_of = owner_of
-        self._keep_ms = outcome_keep_ms
+        self._topics = topics
+        self._consuming = Consuming(topics, takers)
         # 80 random bits a process and a counter: ids of two processes do not meet.
         self._id_prefix = b32encode(os.urandom(10)).decode().lower()
         self._id_numbers = count(1)
 
     async def publish(self, request: PublishRequest) -> Published | PublishedBatch:
-        """Add one message or several. Raises FieldInvalid, FieldMissing, PayloadTooLarge, RequestIdReused."""
-        messages, is_batch = _outgoing(request)
-        topic = _Topic(self._keys, request.topic)
+        """Add one message or several: all, or none. Raises FieldInvalid, FieldMissing, PayloadTooLarge,
+        RequestIdReused, TopicFull, TopicPaused."""
+        messages, is_batch = outgoing.messages_of(request)
+        topic = self._topics.get(request.topic)
         identity = RequestIdentity("queue.publish", request, request.request_id)
-        ids = self._ids(messages, request)
-        args: list[Any] = [identity.fingerprint, self._keep_ms]
-        for position, (message, message_id) in enumerate(zip(messages, ids, strict=True)):
-            field = f"messages[{position}].data" if is_batch else "data"
-            args += (message_id, message.delay_ms, check_payload(field, message.data))
-        reply = await self._scripts.call(
-            PUBLISH,
-            topic.partition,
-            (topic.outcome(identity), topic.messages, topic.ready, topic.delayed),
-            tuple(args),
-        )
+        ids = self.ids_of(messages, request.request_id)
+        args = outgoing.arguments(messages, ids, is_batch=is_batch)
+        # What is delayed may be due sooner than the owner of the partition thinks, which takes all keys.
+        ask = self._topics.call_with_all if any(message.delay_ms for message in messages) else self._topics.call
+        reply = await ask(PUBLISH, topic, identity, *args)
         if reply[0] != b"ok":
-            raise RequestIdReused(request_id=request.request_id)
+            raise refusal(reply, request.topic, "", request.request_id)
         if is_batch:
             duplicates = [message_id for message_id, stored in zip(ids, reply[1:], strict=True) if not stored]
             return PublishedBatch(ok=True, ids=ids, duplicates=duplicates)
         return Published(ok=True, id=ids[0], duplicate=not reply[1])
 
-    def _ids(self, messages: list[OutgoingMessage], request: PublishRequest) -> list[str]:
+    def ids_of(self, messages: Sequence[OutgoingMessage], request_id: str | None) -> list[str]:
         """Chosen ids as they are; ours for the rest, the same ones again for a retried request."""
-        if request.request_id is None:
-            return [message.id or f"{self._id_prefix}-{next(self._id_numbers)}" for message in messages]
-        stem = blake2b(request.request_id.encode(), digest_size=10).hexdigest()
+        if request_id is None:
+            prefix, numbers = self._id_prefix, self._id_numbers
+            return [message.id or f"{prefix}-{next(numbers)}" for message in messages]
+        stem = blake2b(request_id.encode(), digest_size=10).hexdigest()
         return [message.id or f"{stem}-{position}" for position, message in enumerate(messages, 1)]
 
-    async def consume(self, request: ConsumeRequest) -> Delivery | Deliveries | NoMessage:
-        """Deliver up to `max` messages, at once. Raises FieldInvalid, RequestIdReused."""
-        topic = _Topic(self._keys, request.topic)
-        encode_name("consumer", request.consumer)
-        identity = RequestIdentity("queue.consume", request, request.request_id)
-        reply = await self._scripts.call(
-            CONSUME,
-            topic.partition,
-            (topic.outcome(identity), topic.messages, topic.ready, topic.delayed, topic.inflight),
-            (identity.fingerprint, self._keep_ms, request.max, request.visibility_ms),
-        )
-        if reply[0] != b"ok":
-            raise RequestIdReused(request_id=request.request_id)
-        delivered = [_delivery(*reply[at : at + _DELIVERY_FIELDS]) for at in range(1, len(reply), _DELIVERY_FIELDS)]
+    async def consume(
+        self, request: ConsumeRequest, patience: Patience | None = None
+    ) -> Delivery | Deliveries | NoMessage:
+        """Deliver up to `max` messages; with none there, wait up to `wait_ms` for one. Raises ConsumersFull,
+        FieldInvalid, RequestIdReused."""
+        found = await self._consuming.take(request, patience)
         if request.max > 1:
-            return Deliveries(delivered)
-        return delivered[0] if delivered else NoMessage()
+            return Deliveries(found)
+        return found[0] if found else NoMessage()
 
-    async def ack(self, request: AckRequest) -> Acked | BatchAcked:
-        """Take messages out for good. Raises AlreadyAcked, ReceiptExpired, ReceiptSuperseded, RequestIdReused."""
-        topic = _Topic(self._keys, request.topic)
+    async def ack(self, request: AckRequest, patience: Patience | None = None) -> Acked | BatchAcked:
+        """Take messages out for good, and take the next ones if asked to. Raises AlreadyAcked, ReceiptExpired,
+        ReceiptSuperseded, RequestIdReused; then nothing was taken."""
         named = _named_deliveries(request)
+        then = _next_request(request)
         identity = RequestIdentity("queue.ack", request, request.request_id)
-        args: list[Any] = [identity.fingerprint, self._keep_ms]
+        args: list[Any] = []
         for parts in named:
             args += (parts.id, parts.delivery, parts.generation)
-        reply = await self._scripts.call(
-            ACK, topic.partition, (topic.outcome(identity), topic.messages, topic.inflight), tuple(args)
-        )
+        reply = await self._topics.call(ACK, self._topics.get(request.topic), identity, *args)
         if reply[0] != b"ok":
-            raise RequestIdReused(request_id=request.request_id)
-        if request.receipts is None:
-            if reply[1] != b"ok":
-                raise _refusal(reply[1], request.topic, named[0].id)
-            return Acked()
-        refused = []
-        for receipt, parts, code in zip(request.receipts, named, reply[1:], strict=True):
-            if code != b"ok":
-                refused.append(Refused(receipt, code.decode(), _refusal(code, request.topic, parts.id).detail))
-        return BatchAcked(ack=not refused, acked=len(named) - len(refused), refused=refused)
+            raise refusal(reply, request.topic, "", request.request_id)
+        done = _acked(request, named, reply)
+        if then is not None:
+            done.next = Deliveries(await self._consuming.take(then, patience))
+        return done
 
     async def nack(self, request: NackRequest) -> Nacked:
         """Give a delivery back, for at once or for later. Raises as `ack`."""
-        topic = _Topic(self._keys, request.topic)
-        keys = (topic.messages, topic.ready, topic.delayed, topic.inflight)
-        await self._on_delivery(NACK, topic, request, keys, request.delay_ms)
-        return Nacked()
+        if isinstance(request.delay_ms, int):
+            reply = await self._on_delivery(NACK, request, request.delay_ms, b"", b"")
+        else:
+            reply = await self._on_delivery(NACK, request, 0, 1, b"")
+        if len(reply) <= _GIVEN_BACK or reply[1] == b"ready":
+            return Nacked()
+        if reply[1] == b"delayed":
+            if isinstance(request.delay_ms, int):
+                return Nacked()
+            return Nacked(state="delayed", delay_ms=reply[2])
+        return Nacked(state=reply[1].decode())
+
+    async def bury(self, request: BuryRequest) -> Buried:
+        """Make a dead letter of a delivered message. Raises as `ack`."""
+        await self._on_delivery(NACK, request, 0, b"", encode_name("reason", request.reason))
+        return Buried()
 
     async def extend(self, request: ExtendRequest) -> Extended:
-        """Set what is left of the visibility timeout. Raises as `ack`."""
-        topic = _Topic(self._keys, request.topic)
-        await self._on_delivery(EXTEND, topic, request, (topic.messages, topic.inflight), request.visibility_ms)
+        """Set what is left of the visibility timeout. Raises ExtensionTooLong, and as `ack`."""
+        await self._on_delivery(EXTEND, request, request.visibility_ms)
         return Extended(visibility_ms=request.visibility_ms)
 
-    async def _on_delivery(
-        self, call: Call, topic: "_Topic", request: NackRequest | ExtendRequest, keys: tuple[bytes, ...], time_ms: int
-    ) -> None:
+    async def left(self, request: LeftRequest) -> Left:
+        """What is left of the visibility timeout. Raises AlreadyAcked, ReceiptExpired, ReceiptSuperseded."""
+        topic = self._topics.get(request.topic)
         parts = receipts.parse("receipt", request.receipt)
-        identity = RequestIdentity(call.name, request, request.request_id)
-        reply = await self._scripts.call(
-            call,
-            topic.partition,
-            (topic.outcome(identity), *keys),
-            (identity.fingerprint, self._keep_ms, parts.id, parts.delivery, parts.generation, time_ms),
-        )
-        if reply[0] == b"request_id_reused":
-            raise RequestIdReused(request_id=request.request_id)
+        reply = await self._scripts.call(LEFT, topic.partition, topic.named("messages", "inflight"), parts.as_sent)
         if reply[0] != b"ok":
-            raise _refusal(reply[0], request.topic, parts.id)
+            raise refusal(reply, request.topic, parts.id, None)
+        _, left_ms, since_ms = reply
+        extendable_ms = max(0, min(VISIBILITY_MS_MAX, DELIVERY_TOTAL_MS_MAX - since_ms))
+        return Left(left_ms=left_ms, extendable_ms=extendable_ms)
 
-    async def inspect(self, topic_name: str) -> TopicState:
-        topic = _Topic(self._keys, topic_name)
-        reply = await self._scripts.call(
-            INSPECT, topic.partition, (topic.messages, topic.ready, topic.delayed, topic.inflight), ()
+    async def _on_delivery(
+        self, call: Call, request: NackRequest | ExtendRequest | BuryRequest, *args: Any
+    ) -> list[Any]:
+        parts = receipts.parse("receipt", request.receipt)
+        identity = RequestIdentity(
+            "queue.bury" if isinstance(request, BuryRequest) else call.name, request, request.request_id
         )
-        _, ready, delayed, inflight, age_ms = reply
-        return TopicState(
-            topic=topic_name,
-            ready=ready,
-            delayed=delayed,
-            inflight=inflight,
-            oldest_age_ms=age_ms if age_ms >= 0 else None,
-            partition=topic.partition.number,
-            owner=self._owner_of(topic.partition),
-        )
-
-
-class _Topic:
-    """The keys of one topic."""
-
-    __slots__ = ("delayed", "inflight", "messages", "partition", "ready")
-
-    def __init__(self, keys: Keys, topic: str) -> None:
-        name = encode_name("topic", topic)
-        partition: Partition = keys.partition_of(name)
-        self.partition = partition
-        self.messages = partition.messages + name
-        self.ready = partition.ready + name
-        self.delayed = partition.delayed + name
-        self.inflight = partition.inflight + name
-
-    def outcome(self, identity: RequestIdentity) -> bytes:
-        return self.partition.outcome + identity.key_suffix
-
-
-def _outgoing(request: PublishRequest) -> tuple[list[OutgoingMessage], bool]:
-    """The messages of the request and whether it came as a batch; ids are checked, payloads are not yet."""
-    if isinstance(request.messages, list):
-        if isinstance(request.data, msgspec.Raw) or request.id is not None or request.delay_ms:
-            raise FieldInvalid(
-                field="messages", reason="cannot be combined with data, id or delay_ms; put them inside it"
-            )
-        for position, message in enumerate(request.messages):
-            if message.id is not None:
-                encode_name(f"messages[{position}].id", message.id)
-        return request.messages, True
-    if not isinstance(request.data, msgspec.Raw):
-        raise FieldMissing(field="data")
-    if request.id is not None:
-        encode_name("id", request.id)
-    return [OutgoingMessage(request.data, request.id, request.delay_ms)], False
+        ask = self._topics.call if call is EXTEND else self._topics.call_with_all
+        reply = await ask(call, self._topics.get(request.topic), identity, *parts.as_sent, *args)
+        if reply[0] != b"ok":
+            raise refusal(reply, request.topic, parts.id, request.request_id)
+        return reply
 
 
 def _named_deliveries(request: AckRequest) -> list[ReceiptParts]:
@@ -242,12 +171,34 @@ def _named_deliveries(request: AckRequest) -> list[ReceiptParts]:
     return [receipts.parse(f"receipts[{position}]", receipt) for position, receipt in enumerate(listed)]
 
 
-def _delivery(message_id: bytes, receipt: bytes, attempt: int, record: bytes) -> Delivery:
-    published_ms, _, data = record.partition(b" ")
-    return Delivery(
-        message_id.decode(), receipt.decode(), attempt, Message(int(published_ms) / 1000, msgspec.Raw(data))
+def _next_request(request: AckRequest) -> ConsumeRequest | None:
+    """Its request id is made of that of the ack, so that a retry gets the same messages again."""
+    if request.then is None:
+        if isinstance(request.visibility_ms, int) or request.max != 1 or request.wait_ms:
+            raise FieldInvalid(field="then", reason="is needed for max, visibility_ms and wait_ms")
+        return None
+    encode_name("consumer", request.consumer)
+    request_id = None
+    if request.request_id is not None:
+        request_id = "then-" + blake2b(request.request_id.encode(), digest_size=16).hexdigest()
+    return ConsumeRequest(
+        topic=request.topic,
+        consumer=request.consumer,
+        max=request.max,
+        visibility_ms=request.visibility_ms,
+        wait_ms=request.wait_ms,
+        request_id=request_id,
     )
 
 
-def _refusal(code: bytes, topic: str, message_id: str) -> SimpulError:
-    return BY_CODE[code.decode()](topic=topic, id=message_id)
+def _acked(request: AckRequest, named: list[ReceiptParts], reply: list[Any]) -> Acked | BatchAcked:
+    """Raises the refusal of the only message."""
+    if request.receipts is None:
+        if reply[1] != b"ok":
+            raise refusal(reply[1:], request.topic, named[0].id, None)
+        return Acked()
+    refused = []
+    for receipt, parts, code in zip(request.receipts, named, reply[1:], strict=True):
+        if code != b"ok":
+            refused.append(Refused(receipt, code.decode(), refusal([code], request.topic, parts.id, None).detail))
+    return BatchAcked(ack=not refused, acked=len(named) - len(refused), refused=refused)

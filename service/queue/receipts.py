@@ -17,6 +17,11 @@ class ReceiptParts(NamedTuple):
     delivery: str
     id: str
 
+    @property
+    def as_sent(self) -> tuple[str, str, str]:
+        """In the order in which scripts take them."""
+        return self.id, self.delivery, self.generation
+
 
 def parse(field: str, receipt: str) -> ReceiptParts:
     """Raises FieldInvalid, naming the field, for what no consume reply can have held."""

@@ -25,11 +25,20 @@ class BundleError(ValueError):
     """A Lua source breaks a rule of the bundle; the message names file and rule."""
 
 
+WHERE_USED = "where used: "
+
+
 class Argument(NamedTuple):
     name: str
     about: str
     repeats: bool
     """True for the last group of ARGV, sent once per item of a batch."""
+
+    @property
+    def is_optional(self) -> bool:
+        """True for the last KEYS, which a call may leave out all together."""
+        # Told in words: nodes of releases without such keys read the rest of a packed set all the same.
+        return self.about.startswith(WHERE_USED)
 
 
 class Reply(NamedTuple):
@@ -146,7 +155,7 @@ def _script(root: Path, path: Path) -> LuaScript:
     name = f"{path.parent.name}.{path.stem}"
     header, body = _split_header(path)
     sections = _sections(name, header)
-    keys = _arguments(name, sections["KEYS"])
+    keys = _arguments(name, _with_shared(root, name, sections["KEYS"]))
     args = _arguments(name, sections["ARGV"])
     flat, included = _flatten(root, path, body)
     replies = _replies(name, sections["Replies"], included)
@@ -199,13 +208,29 @@ def _sections(name: str, header: list[str]) -> dict[str, str]:
     }
 
 
+def _with_shared(root: Path, name: str, text: str) -> str:
+    """The keys with those of a piece put in its place: `3-18 lib/topic`, which lists them in the same form."""
+    out = []
+    for line in text.splitlines():
+        shared = re.fullmatch(r"\d+-\d+ (lib/\w+)", line)
+        if shared is None:
+            out.append(line)
+            continue
+        path = root / f"{shared[1]}.lua"
+        if not path.is_file():
+            raise BundleError(f"{name}: takes the keys of {shared[1]}, which does not exist")
+        out += re.findall(r"^--   (\d+[+?]? \w+: .+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return "\n".join(out)
+
+
 def _arguments(name: str, text: str) -> tuple[Argument, ...]:
     found = []
     for position, line in enumerate(filter(None, text.splitlines()), 1):
-        parts = re.match(r"(\d+)(\+?) (\w+): (.+)", line)
+        parts = re.match(r"(\d+)([+?]?) (\w+): (.+)", line)
         if not parts or int(parts[1]) != position:
             raise BundleError(f"{name}: '{line}' should read '{position} name: meaning, unit'")
-        found.append(Argument(parts[3], parts[4], bool(parts[2])))
+        about = f"{WHERE_USED}{parts[4]}" if parts[2] == "?" else parts[4]
+        found.append(Argument(parts[3], about, parts[2] == "+"))
     return tuple(found)
 
 

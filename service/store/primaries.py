@@ -89,6 +89,12 @@ class Primaries:
             return Trip(self._finder, partition, self._timeout_s)
         return None
 
+    def heed(self, error: str) -> None:
+        """Somebody was refused with `error`. If it says that the map is outdated, the map is read again: all others may
+        be waiting for what only this one can do, and learn nothing."""
+        if isinstance(self._finder, Cluster) and error.startswith(("MOVED", "CLUSTERDOWN")):
+            self._finder.look_again()
+
     def start(self) -> None:
         self._routes.start()
         if self._finder is not None:

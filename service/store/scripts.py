@@ -56,13 +56,18 @@ _DECLARED: dict[str, Call] = {}
 
 
 def declare(name: str, *, keys: str, args: str) -> Call:
-    """Say at import time what a module will send, `name+` once per item of a batch; a test compares every declaration
-    with the Lua headers."""
+    """Say at import time what a module will send: `name+` once per item of a batch, `name?` only to scripts that know
+    it; a test compares every declaration with the Lua headers."""
     words = [*keys.split(), *args.split()]
     items = frozenset(word.rstrip("+") for word in words if word.endswith("+"))
-    call = Call(name, tuple(keys.replace("+", "").split()), tuple(args.replace("+", "").split()), items)
+    dispensable = frozenset(word.rstrip("?") for word in words if word.endswith("?"))
+    call = Call(name, _names(keys), _names(args), items, dispensable)
     _DECLARED[name] = call
     return call
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(word.rstrip("+?") for word in words.split())
 
 
 def declared() -> dict[str, Call]:

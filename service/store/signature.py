@@ -26,6 +26,8 @@ class Call(NamedTuple):
     args: tuple[str, ...]
     items: frozenset[str] = frozenset()
     """Those of the keys and arguments, always the last ones, that are sent once per item of a batch."""
+    dispensable: frozenset[str] = frozenset()
+    """Arguments that a script of before can do without, whatever they say."""
 
 
 class Unfit(Exception):
@@ -41,17 +43,22 @@ def arranging(call: Call, script: LuaScript) -> Arrange | None:
     if (keys, args) == (call.keys, call.args):
         return None
     key_places = _places(call.keys, keys)
+    # What a script only takes for topics, locks or keys of a kind that this caller knows nothing of.
+    while key_places and key_places[-1] == -1 and script.keys[len(key_places) - 1].is_optional:
+        key_places.pop()
     arg_places = _places(call.args, args)
     if -1 in key_places:
         raise Unfit(f"the key {keys[key_places.index(-1)]}")
-    left_out = [place for place in range(len(call.args)) if place not in arg_places]
+    left_out = [
+        place for place, name in enumerate(call.args) if place not in arg_places and name not in call.dispensable
+    ]
 
     def arrange(given_keys: tuple[bytes, ...], given: tuple[Any, ...]) -> Arranged:
         all_keys, all_args = (b"", *given_keys), (b"", *given)
         for place in left_out:
             if all_args[place] not in _NEUTRAL:
                 raise Unfit(f"the argument {call.args[place]}")
-        arranged_keys = [all_keys[place] for place in key_places]
+        arranged_keys = [all_keys[place] for place in key_places if place < len(all_keys)]
         arranged = [ABSENT if place < 0 else all_args[place] for place in arg_places]
         return (*arranged_keys[1:], *all_keys[len(call.keys) :]), (*arranged[1:], *all_args[len(call.args) :])
 

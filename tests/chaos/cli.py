@@ -15,13 +15,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tests.bars import bars
 from tests.chaos.checkers import violations
+from tests.chaos.checkers.cache import STALE_BOUND_MS, reads
 from tests.chaos.history import load, save
 from tests.chaos.nemeses import NEMESES
 from tests.chaos.trial import Trial, run_trial
 
 SHOWN = 3
 """Violations of a run that are printed; the stored history has them all."""
+
+EDGES_MS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, STALE_BOUND_MS)
+"""Of the histogram of staleness."""
 
 WIDTH = 200
 """Of the table where no terminal says otherwise."""
@@ -50,9 +55,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
     if options.check is not None:
-        found = violations(load(options.check))
+        history = load(options.check)
+        found = violations(history)
         for violation in found:
             console.print(str(violation), markup=False, highlight=False)
+        for line in staleness([read.stale_ms for read in reads(history)]):
+            console.print(line, markup=False, highlight=False)
         console.print(f"{options.check}: {len(found)} violations")
         return 1 if found else 0
     names = []
@@ -129,7 +137,17 @@ def judge(console: Console, options: argparse.Namespace, trial: Trial) -> list[s
 def report(console: Console, trials: list[Trial]) -> None:
     """One row a nemesis, and under the table what was refused."""
     made = Table(box=None, pad_edge=False)
-    for column in ("nemesis", "runs", "operations", "grants", "refused", "unknown", "grant gap", "publish gap"):
+    for column in (
+        "nemesis",
+        "runs",
+        "operations",
+        "grants",
+        "refused",
+        "unknown",
+        "grant gap",
+        "publish gap",
+        "oldest read",
+    ):
         made.add_column(column, justify="left" if column == "nemesis" else "right", no_wrap=True)
     made.add_column("runs that break a rule", no_wrap=True)
     codes = []
@@ -140,8 +158,25 @@ def report(console: Console, trials: list[Trial]) -> None:
         codes.append(f"{name}: {', '.join(f'{code} {count}' for code, count in counted.most_common())}")
     console.print(made, crop=False)
     console.print("Gaps: the longest time in ms, of any run, in which one node granted no lock or took no message.")
+    console.print(
+        "Oldest read: how long, in ms, what a local read returned had been out of date when it began, at most."
+    )
+    for line in ("", *staleness([ms for trial in trials for ms in trial.stale_ms])):
+        console.print(line, markup=False, highlight=False)
     for line in ("", "Refusals and failures by code:", *codes):
         console.print(line, markup=False, highlight=False)
+
+
+def staleness(stale_ms: list[float]) -> list[str]:
+    """How old what local reads returned was, over all runs."""
+    late = sorted(ms for ms in stale_ms if ms > 0)
+    if not late:
+        return [f"None of {len(stale_ms):,} local reads returned what was out of date."]
+    most = f"the oldest by {late[-1]:.1f} ms; {STALE_BOUND_MS:.0f} ms are promised"
+    return [
+        f"{len(late):,} of {len(stale_ms):,} local reads returned what was out of date, {most}:",
+        bars(late, EDGES_MS),
+    ]
 
 
 def row(name: str, of_it: list[Trial]) -> tuple[str, ...]:
@@ -156,6 +191,7 @@ def row(name: str, of_it: list[Trial]) -> tuple[str, ...]:
         str(sum(event.outcome == "unknown" for event in events)),
         f"{max(trial.grant_gap_ms for trial in of_it):.0f}",
         f"{max(trial.publish_gap_ms for trial in of_it):.0f}",
+        f"{max((ms for trial in of_it for ms in trial.stale_ms), default=0.0):.0f}",
         ", ".join(f"{rule} {count}" for rule, count in rules.most_common()) or "none",
     )
 

@@ -91,9 +91,13 @@ def put(version: int, at: At, outcome: Outcome = "ok") -> Event:
     return event("w", "put", "k", at, outcome, version=version)
 
 
-def get(version: int, at: At) -> Event:
+def get(version: int, at: At, **values: Any) -> Event:
     """0: not found."""
-    return Event("g", "get", "k", *at, "ok", values={"version": version} if version else {})
+    return Event("g", "get", "k", *at, "ok", values=({"version": version} if version else {}) | values)
+
+
+def strong_get(version: int, at: At) -> Event:
+    return get(version, at, consistency="strong")
 
 
 def invalidate(at: At, outcome: Outcome = "ok") -> Event:

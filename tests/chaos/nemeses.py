@@ -212,6 +212,27 @@ def slow_redis(world: World, chance: random.Random) -> None:
     proxy.heal()
 
 
+# Messages: what near caches and waiters are told
+
+
+@nemesis("messages")
+def a_node_is_deaf(world: World, chance: random.Random) -> None:
+    """Its subscription is open and carries nothing; what it asks is answered."""
+    proxy = chance.choice(world.to_redis)
+    proxy.deafen()
+    time.sleep(2 * FAULT_S)
+    proxy.heal()
+
+
+@nemesis("messages")
+def messages_are_lost(world: World, chance: random.Random) -> None:
+    """Subscriptions end again and again, and what is published meanwhile reaches nobody."""
+    ends_at = time.monotonic() + FAULT_S
+    while time.monotonic() < ends_at:
+        _command(world.primary, "CLIENT", "KILL", "TYPE", "pubsub")
+        time.sleep(chance.uniform(0.02, 0.2))
+
+
 # Nodes
 
 

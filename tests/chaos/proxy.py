@@ -66,6 +66,7 @@ class Proxy:
         self._refusing = False
         self._delay_s = 0.0
         self._mute: set[str] = set()
+        self._is_deaf = False
         self._held: Callable[[int], bool] = lambda _: False
         self._open: set[_Connection] = set()
         self._changed = thread.call(_condition())
@@ -109,10 +110,14 @@ class Proxy:
         """Swallow what comes from that side: requests are carried out and their answers lost, or the other way."""
         self._mute.add(direction)
 
+    def deafen(self) -> None:
+        """Swallow what comes on connections that have subscribed to something; the others go on."""
+        self._is_deaf = True
+
     def heal(self) -> None:
         """Forward faithfully again. Connections that had bytes swallowed are reset: a stream has no holes."""
-        spoilt = bool(self._mute)
-        self._refusing, self._delay_s, self._held = False, 0.0, lambda _: False
+        spoilt = bool(self._mute) or self._is_deaf
+        self._refusing, self._delay_s, self._held, self._is_deaf = False, 0.0, lambda _: False, False
         self._mute.clear()
         self._thread.call(self._notify())
         if spoilt:
@@ -154,9 +159,13 @@ class Proxy:
         self._open.add(connection)
         connection.begin(self._target_port, self._open.discard)
 
-    async def pump(self, client_port: int, direction: str, source: asyncio.StreamReader, to: Any) -> None:
+    async def pump(self, connection: _Connection, direction: str, source: asyncio.StreamReader, to: Any) -> None:
         while chunk := await source.read(CHUNK_BYTES):
-            await self.passage(client_port)
+            await self.passage(connection.client_port)
+            if direction == FROM_CLIENT and b"SUBSCRIBE" in chunk:
+                connection.has_subscribed = True
+            if self._is_deaf and connection.has_subscribed and direction == FROM_TARGET:
+                continue
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
             if direction not in self._mute:
@@ -169,7 +178,8 @@ class _Connection:
     def __init__(self, proxy: Proxy, client: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
-        self._client_port = int(client.getpeername()[1])
+        self.client_port = int(client.getpeername()[1])
+        self.has_subscribed = False
         self._writers: list[asyncio.StreamWriter] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -180,12 +190,12 @@ class _Connection:
     async def _carry(self, target_port: int) -> None:
         requests, to_client = await asyncio.open_connection(sock=self._client)
         self._writers.append(to_client)
-        await self._proxy.passage(self._client_port)
+        await self._proxy.passage(self.client_port)
         answers, to_target = await asyncio.open_connection("127.0.0.1", target_port)
         self._writers.append(to_target)
         pumps = [
-            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_CLIENT, requests, to_target)),
-            asyncio.ensure_future(self._proxy.pump(self._client_port, FROM_TARGET, answers, to_client)),
+            asyncio.ensure_future(self._proxy.pump(self, FROM_CLIENT, requests, to_target)),
+            asyncio.ensure_future(self._proxy.pump(self, FROM_TARGET, answers, to_client)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)

@@ -84,7 +84,7 @@ class Client:
             connection.close()
 
 
-_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "receipt", "id", "limit", "permits"}
+_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "receipt", "id", "limit", "permits", "consistency"}
 
 
 def classify(reply: Reply) -> tuple[Outcome, str]:

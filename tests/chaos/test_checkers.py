@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checkers import CHECKERS, Checker, violations
-from tests.chaos.checkers.cache import no_stale_read
+from tests.chaos.checkers.cache import no_stale_read, no_stale_strong_read, reads
 from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
@@ -30,6 +30,7 @@ from tests.chaos.histories import (
     put,
     release,
     renew,
+    strong_get,
     take,
     write,
 )
@@ -176,6 +177,27 @@ BAD: dict[str, tuple[Checker, list[Event]]] = {
     "an overwritten value": (no_stale_read, [put(1, (0, 1)), put(2, (5, 6)), get(1, (1007, 1008))]),
     "a value that is said to be missing": (no_stale_read, [put(1, (0, 1)), get(0, (1002, 1003))]),
     "an invalidated value": (no_stale_read, [put(1, (0, 1)), invalidate((5, 6)), get(1, (1007, 1008))]),
+    "a value overwritten again and again, at first longer ago than the bound": (
+        no_stale_read,
+        [put(1, (0, 1)), put(2, (5, 6)), put(3, (900, 901)), get(1, (1007, 1008))],
+    ),
+    "a value overwritten by a put whose rival was lost on its way": (
+        no_stale_read,
+        [put(1, (0, 1)), put(3, (5, 6)), put(2, (4, 7), "unknown"), get(1, (1007, 1008))],
+    ),
+    "an old value beside a new one": (
+        no_stale_read,
+        [put(1, (0, 1)), put(2, (5, 6)), get(2, (1007, 1008)), get(1, (1009, 1010))],
+    ),
+    "an overwritten value, read strongly": (
+        no_stale_strong_read,
+        [put(1, (0, 1)), put(2, (5, 6)), strong_get(1, (7, 8))],
+    ),
+    "a missing value, read strongly": (no_stale_strong_read, [put(1, (0, 1)), strong_get(0, (2, 3))]),
+    "an invalidated value, read strongly": (
+        no_stale_strong_read,
+        [put(1, (0, 1)), invalidate((5, 6)), strong_get(1, (7, 8))],
+    ),
     "an overwritten value from after the loss": (
         no_stale_read,
         [loss((0, 10)), put(1, (11, 12)), put(2, (13, 14)), get(1, (1015, 1016))],
@@ -298,6 +320,9 @@ GOOD: dict[str, list[Event]] = {
         ack("m", (110, 115), 1),
     ],
     "a value overwritten within the bound": [put(1, (0, 1)), put(2, (5, 6)), get(1, (1005, 1008))],
+    "a value overwritten just within the bound": [put(1, (0, 1)), put(2, (5, 6)), get(1, (1005.9, 1030))],
+    "a value overwritten while it was read strongly": [put(1, (0, 1)), put(2, (5, 8)), strong_get(1, (7, 9))],
+    "a strong read after a loss": [put(1, (0, 1)), loss((2, 3)), put(2, (4, 5)), strong_get(1, (6, 7))],
     "the newest value": [put(1, (0, 1)), put(2, (5, 6)), get(2, (1007, 1008))],
     "a put of unknown outcome that was carried out": [put(1, (0, 1)), put(2, (5, 6), "unknown"), get(2, (2000, 2001))],
     "a value invalidated within the bound": [put(1, (0, 1)), invalidate((500, 501)), get(1, (1007, 1008))],
@@ -340,6 +365,26 @@ def test_a_holder_that_was_told_of_its_loss_holds_no_more(told: Event) -> None:
     history = [acquire("a", (0, 5), 1), told, acquire("b", (10, 15), 2)]
     assert no_two_holders(history) == []
     assert is_an_owner_aware_mutex(history), "the lease was promised all the same"
+
+
+@pytest.mark.parametrize(
+    ("history", "stale_ms"),
+    [
+        ([put(1, (0, 1)), get(1, (5, 6))], 0),
+        ([put(1, (0, 1)), put(2, (5, 8)), get(1, (7, 9))], 0),
+        ([put(1, (0, 1)), put(2, (5, 6)), get(1, (10, 11))], 4),
+        ([put(1, (0, 1)), put(2, (5, 6)), put(3, (7, 9)), get(1, (10, 11))], 4),
+        ([put(1, (0, 1)), put(2, (5, 6)), put(3, (7, 9)), get(2, (10, 11))], 1),
+        ([put(1, (0, 1)), put(2, (5, 6), "unknown"), get(1, (10, 11))], 0),
+        ([put(1, (0, 1)), invalidate((5, 6)), get(1, (10, 11))], 4),
+        ([put(1, (0, 1)), invalidate((5, 6), "unknown"), get(1, (10, 11))], 0),
+        ([put(1, (0, 1)), get(0, (10, 11))], 9),
+        ([put(1, (0, 1)), invalidate((2, 3)), put(2, (4, 5)), get(0, (10, 11))], 5),
+        ([put(1, (0, 1)), put(2, (5, 6)), loss((7, 8)), get(1, (10, 11))], 0),
+    ],
+)
+def test_how_old_a_read_is_counts_from_what_was_acknowledged_first(history: list[Event], stale_ms: float) -> None:
+    assert [read.stale_ms for read in reads(history)] == [stale_ms]
 
 
 def test_every_rule_has_a_bad_history() -> None:

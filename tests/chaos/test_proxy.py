@@ -122,6 +122,20 @@ def test_a_swallowed_answer_belongs_to_a_request_that_was_carried_out(
     assert ping(line) == b"", "a stream with a hole is not used again"
 
 
+def test_a_deaf_subscription_stays_open_and_other_connections_are_answered(
+    proxy: Proxy, line: socket.socket, upstream: RedisServer
+) -> None:
+    line.sendall(b"SUBSCRIBE news\r\n")
+    assert b"subscribe" in line.recv(100)
+    proxy.deafen()
+    with upstream.client() as client, connect(proxy) as second:
+        assert client.publish("news", "lost") == 1
+        assert is_silent(line)
+        assert ping(second) == PONG
+    proxy.heal()
+    assert ping(line) == b"", "a stream with a hole is not used again"
+
+
 def test_a_delay_is_that_of_each_way(proxy: Proxy, line: socket.socket) -> None:
     assert ping(line) == PONG
     proxy.delay(60)

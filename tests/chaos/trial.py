@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.chaos.checkers import violations
+from tests.chaos.checkers.cache import reads
 from tests.chaos.history import Event, Violation, select
 from tests.chaos.nemeses import NEMESES, Nemesis
 from tests.chaos.recorder import Recorder
@@ -34,6 +35,8 @@ class Trial:
     publish_gap_ms: float
     """The longest time after the fault began in which one node granted no lock, accepted no message."""
     codes: Counter[str] = field(default_factory=Counter)
+    stale_ms: list[float] = field(default_factory=list)
+    """Of each read that may come from a near cache: how long what it returned had been out of date, 0 if it was not."""
 
     @property
     def grants(self) -> int:
@@ -68,6 +71,7 @@ async def _record(nemesis: Nemesis, seed: int, made: World) -> Trial:
         longest_gap_ms(history, "acquire", began_ms, ended_ms),
         longest_gap_ms(history, "publish", began_ms, ended_ms),
         Counter(event.code for event in history if event.code),
+        [read.stale_ms for read in reads(history)],
     )
 
 

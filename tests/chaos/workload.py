@@ -36,6 +36,7 @@ DRAINED_S = 2.5 * VISIBILITY_MS / 1000
 """A topic that gave nothing for this long, with nobody holding deliveries, is empty..."""
 DRAINED_LOOKS = 20
 """...if it was looked at so often: a machine that stood still for as long has seen nothing."""
+REDRIVEN = {"redriven": "redriven"}
 DRAIN_MOST_S = 8.0
 
 
@@ -254,6 +255,10 @@ async def _drain(stage: Stage) -> None:
             last_seen, looks = loop.time(), 0
         else:
             looks += 1
+            # What died of its many faults must not be taken for lost.
+            again = await client.ask(_node(chance), "/queue/redrive", TOPIC, {"topic": TOPIC}, keep=REDRIVEN)
+            if again.values.get("redriven"):
+                last_seen, looks = loop.time(), 0
             await asyncio.sleep(0.02)
     client.close()
 
@@ -272,7 +277,8 @@ async def _cache_client(stage: Stage, name: str) -> None:
         elif what < 0.23:
             await client.ask(node, "/cache/invalidate", key, {"key": key})
         else:
-            await client.ask(node, "/cache/get", key, {"key": key}, keep={"version": "version"})
+            how = {"consistency": "strong"} if what > 0.9 else {}
+            await client.ask(node, "/cache/get", key, {"key": key, **how}, keep={"version": "version"})
         await asyncio.sleep(chance.uniform(0.005, 0.02))
     client.close()
 

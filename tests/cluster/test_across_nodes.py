@@ -1,5 +1,6 @@
 """What one node does reaches the others: wake-ups, invalidations, and clients that leave."""
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,69 @@ def test_a_put_on_one_node_empties_the_copy_on_another(pair: Pair) -> None:
     assert get(two, "near") == {**get(two, "near"), "value": 1, "source": "local"}
     one.post("/cache/put", {"key": "near", "value": 2})
     wait_until(lambda: get(two, "near")["value"] == 2, "the invalidation")
+
+
+def test_a_group_on_one_node_empties_the_copies_on_another(pair: Pair) -> None:
+    _, one, two = pair
+    keys = [f"{{near}}:{number}" for number in range(3)]
+    for key in keys:
+        one.post("/cache/put", {"key": key, "value": "old"})
+        get(two, key)
+        wait_until(lambda key=key: get(two, key)["source"] == "local", "a copy")  # type: ignore[misc]
+    put, remove = {"op": "cache.put", "key": keys[0], "value": "new"}, {"op": "cache.invalidate", "key": keys[1]}
+    assert one.post("/atomic", {"operations": [put, remove]}).status == 200
+    wait_until(lambda: get(two, keys[0])["value"] == "new", "the invalidation")
+    wait_until(lambda: not get(two, keys[1])["found"], "the invalidation")
+    assert get(two, keys[2]) == {**get(two, keys[2]), "value": "old", "source": "local"}
+
+
+def test_a_group_repeated_through_another_node_is_done_once(pair: Pair) -> None:
+    _, one, two = pair
+    group = {
+        "request_id": "g1",
+        "operations": [
+            {"op": "queue.publish", "topic": "{again}", "data": 1},
+            {"op": "cache.put", "key": "{again}", "value": 1},
+        ],
+    }
+    assert one.post("/atomic", group).json == two.post("/atomic", group).json
+    assert one.get("/queue/{again}").json["ready"] == 1
+
+
+def test_workers_that_get_messages_twice_have_each_effect_once(pair: Pair) -> None:
+    """Every other visibility is shorter than the work now and then, and all of them change one value."""
+    _, one, two = pair
+    paid, mail, spent = "{once}:paid", "{once}:mail", "{once}:spent"
+    orders = 24
+    one.post("/queue/publish", {"topic": paid, "messages": [{"data": 1}] * orders})
+    one.post("/queue/settings", {"topic": paid, "max_deliveries": 1_000})
+    refusals: set[str] = set()
+    visibilities = itertools.cycle((50, 30_000))
+
+    def work(node: NodeProcess) -> None:
+        while one.get(f"/queue/{mail}").json["ready"] < orders:
+            order = node.post("/queue/consume", {"topic": paid, "visibility_ms": next(visibilities)}).json
+            if order.get("id"):
+                read = node.post("/cache/get", {"key": spent, "consistency": "strong"}).json
+                total = (read["value"] or 0) + order["message"]["data"]
+                operations = [
+                    {"op": "queue.publish", "topic": mail, "data": total},
+                    {"op": "queue.ack", "topic": paid, "receipt": order["receipt"]},
+                    {"op": "cache.put", "key": spent, "value": total, "if_version": read.get("version", 0)},
+                ]
+                done = node.post("/atomic", {"operations": operations}).json
+                if not done["ok"]:
+                    refusals.add(done["refusal"]["code"])
+                    node.post("/queue/nack", {"topic": paid, "receipt": order["receipt"]})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, [one, two] * 3, timeout=60))
+    mails = two.post("/queue/consume", {"topic": mail, "max": 100}).json["messages"]
+    assert [one["message"]["data"] for one in mails] == list(range(1, orders + 1))
+    assert get(one, spent)["value"] == orders
+    state = one.get(f"/queue/{paid}").json
+    assert (state["ready"], state["inflight"], state["dead"]) == (0, 0, 0)
+    assert refusals <= {"version_mismatch", "receipt_expired", "receipt_superseded", "already_acked"}
 
 
 def test_a_node_that_lost_its_subscription_reads_from_redis_until_it_is_back(pair: Pair) -> None:

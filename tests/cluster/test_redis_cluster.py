@@ -1,5 +1,6 @@
 """Partitions spread over a Redis Cluster: every operation works, and slots and primaries may move under load."""
 
+import json
 import shutil
 import threading
 from functools import partial
@@ -31,6 +32,9 @@ def test_the_line_that_evalsha_prints_runs_on_every_primary(tmp_path: Path) -> N
         for name in {redis.owner_of(partition_of(name)).port: name for name in NAMES}.values():
             assert run_by_hand(redis.url, "queue.publish", f"topic={name}", "id=m", "data=1").startswith("ok")
             assert ok(node.post("/queue/consume", {"topic": name}))["id"] == "m"
+            group = [{"op": "cache.put", "key": name, "value": [1]}, {"op": "lock.check", "resource": name, "token": 1}]
+            assert run_by_hand(redis.url, "atomic.apply", f"operations={json.dumps(group[:1])}").startswith("ok")
+            assert run_by_hand(redis.url, "atomic.apply", f"operations={json.dumps(group)}").startswith("lock_lost\n1")
 
 
 def progress(answers: Load, least: int = 30) -> None:

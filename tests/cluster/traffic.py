@@ -34,6 +34,17 @@ def use_every_operation(node: NodeProcess, tag: str) -> None:
         found = ok(node.post("/cache/get", {"key": name, "consistency": "strong"}))
         assert (found["value"], found["version"]) == (tag, version)
         assert ok(node.post("/cache/invalidate", {"key": name}))["invalidated"] == 1
+        group = [
+            {"op": "queue.publish", "topic": name, "data": tag, "id": "grouped"},
+            {"op": "cache.put", "key": name, "value": tag, "if_version": 0},
+        ]
+        assert ok(node.post("/atomic", {"operations": group}))["results"][0]["id"] == "grouped"
+        took = ok(node.post("/queue/consume", {"topic": name}))
+        group = [
+            {"op": "queue.ack", "topic": name, "receipt": took["receipt"]},
+            {"op": "cache.invalidate", "key": name},
+        ]
+        assert ok(node.post("/atomic", {"operations": group}))["results"][1]["invalidated"] == 1
     several = {"resources": [f"{tag}-{name}" for name in NAMES[:6]], "owner": "o"}
     tokens = ok(node.post("/lock/acquire", {**several, "timeout": 0}))["tokens"]
     assert ok(node.post("/lock/renew", {**several, "tokens": tokens}))["tokens"] == tokens

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from service import config, limits
+from service.atomic.wire import GroupOperation
 from service.decisions.replicated.commands import CLUSTER_SETTINGS
 from service.error_registry import BY_CODE
 from service.http.app import OPERATIONS
@@ -30,18 +31,18 @@ OTHER_WORDS = {
     # what Redis and redis-py call things, and options of REDIS_URL
     *("run_id", "sentinel_username", "sentinel_password", "ssl_ca_certs"),
     # names in the sources that explanations speak of
+    *("make_ready", "drop_oldest"),
     *("counter_is_lost", "describe_holders", "judge_delivery", "keep_outcome", "first_outcome", "now_ms"),
     *("turn_to", "wait_all"),
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
     *("parse_marks", "entry_version", "read_head", "names_are_kept", "keep_name"),
+    *("version_against", "next_version", "write_entry", "remove_entry", "give_tag", "parse_operation", "check_hold"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
     # what an event tells beside its fields
     "because_of",
-    # fields of the API that do not exist, named where it is said that they do not
-    "wait_ms",
     # a field of one refusal that its sentence does not speak of
     "waits_for",
     # fields of the Raft core's own configuration
@@ -67,6 +68,13 @@ def test_the_table_of_a_message_in_a_batch_is_its_type() -> None:
     _assert_fields(table(API.section("POST /queue/publish").partition("Each item of")[2]), OutgoingMessage)
 
 
+@pytest.mark.parametrize("kind", get_args(GroupOperation), ids=lambda kind: str(kind.__struct_config__.tag))
+def test_the_table_of_an_operation_in_a_group_is_its_type(kind: type[msgspec.Struct]) -> None:
+    _, found, below = API.section("POST /atomic").partition(f"**`{kind.__struct_config__.tag}`**")
+    assert found, "it is described"
+    _assert_fields(table(below.partition("**`")[0]), kind)
+
+
 def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> None:
     _, components = msgspec.json.schema_components([kind])
     schema: dict[str, Any] = components[kind.__name__]
@@ -79,7 +87,11 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
         assert row["default"] == _default(name, schema), name
 
 
-_WORDS = {"boolean": "false, true", "object": "one of each resource"}
+_WORDS = {
+    "boolean": "false, true",
+    "object": "one of each resource",
+    "headers": f"up to {limits.HEADERS_MAX} texts",
+}
 _PAYLOADS = {
     "data": limits.PAYLOAD_BYTES_MAX,
     "value": limits.PAYLOAD_BYTES_MAX,
@@ -90,8 +102,8 @@ _PAYLOADS = {
 def _range(name: str, about: dict[str, Any]) -> str:
     if "type" not in about and "enum" not in about:
         return f"up to {_PAYLOADS[name]} bytes"
-    if about.get("type") in _WORDS:
-        return _WORDS[about["type"]]
+    if name in _WORDS or about.get("type") in _WORDS:
+        return _WORDS[name if name in _WORDS else about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
     if about["type"] == "array":

@@ -20,11 +20,21 @@ GOOD: dict[str, dict[str, Any]] = {
     "/queue/ack": {"topic": "t", "receipt": "1.1.5.m"},
     "/queue/nack": {"topic": "t", "receipt": "1.1.5.m"},
     "/queue/extend": {"topic": "t", "receipt": "1.1.5.m", "visibility_ms": 1000},
+    "/queue/bury": {"topic": "t", "receipt": "1.1.5.m"},
+    "/queue/left": {"topic": "t", "receipt": "1.1.5.m"},
+    "/queue/settings": {"topic": "t", "max_deliveries": 3},
+    "/queue/pause": {"topic": "t", "consume": True},
+    "/queue/peek": {"topic": "t"},
+    "/queue/redrive": {"topic": "t"},
+    "/queue/kick": {"topic": "t"},
+    "/queue/purge": {"topic": "t", "state": "dead"},
+    "/queue/delete": {"topic": "t"},
     "/cache/put": {"key": "k", "value": 1},
     "/cache/get": {"key": "k"},
     "/cache/invalidate": {"key": "k"},
     "/cache/mput": {"items": [{"key": "k", "value": 1}]},
     "/cache/mget": {"keys": ["k"]},
+    "/atomic": {"operations": [{"op": "cache.put", "key": "k", "value": 1}]},
 }
 REQUIRED = {
     "/lock/acquire": ("resource", "owner"),
@@ -36,11 +46,16 @@ REQUIRED = {
     "/queue/ack": ("receipt",),
     "/queue/nack": ("receipt",),
     "/queue/extend": ("receipt", "visibility_ms"),
+    "/queue/bury": ("receipt",),
+    "/queue/left": ("receipt",),
+    "/queue/purge": ("state",),
+    "/queue/delete": ("topic",),
     "/cache/put": ("key", "value"),
     "/cache/get": ("key",),
     "/cache/invalidate": ("key",),
     "/cache/mput": ("items",),
     "/cache/mget": ("keys",),
+    "/atomic": ("operations",),
 }
 NAMES = {
     "/lock/acquire": ("resource", "owner", "request_id"),
@@ -48,16 +63,26 @@ NAMES = {
     "/lock/renew": ("resource", "owner", "request_id"),
     "/lock/upgrade": ("resource", "owner", "request_id"),
     "/lock/downgrade": ("resource", "owner", "request_id"),
-    "/queue/publish": ("topic", "id", "request_id"),
+    "/queue/publish": ("topic", "id", "key", "request_id"),
     "/queue/consume": ("topic", "consumer", "request_id"),
     "/queue/ack": ("topic", "request_id"),
     "/queue/nack": ("topic", "request_id"),
     "/queue/extend": ("topic", "request_id"),
+    "/queue/bury": ("topic", "reason", "request_id"),
+    "/queue/left": ("topic",),
+    "/queue/settings": ("topic", "dead_letter_topic", "request_id"),
+    "/queue/pause": ("topic", "request_id"),
+    "/queue/peek": ("topic",),
+    "/queue/redrive": ("topic", "to", "request_id"),
+    "/queue/kick": ("topic", "request_id"),
+    "/queue/purge": ("topic", "request_id"),
+    "/queue/delete": ("topic",),
     "/cache/put": ("key", "request_id"),
     "/cache/get": ("key",),
     "/cache/invalidate": ("key", "request_id"),
     "/cache/mput": ("request_id",),
     "/cache/mget": (),
+    "/atomic": ("request_id",),
 }
 NUMBERS = [
     ("/lock/acquire", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
@@ -73,6 +98,22 @@ NUMBERS = [
     ("/lock/downgrade", "token", 0, limits.INTEGER_MAX + 1),
     ("/lock/renew", "ttl_ms", limits.LEASE_MS_MIN - 1, limits.LEASE_MS_MAX + 1),
     ("/queue/publish", "delay_ms", -1, limits.DELAY_MS_MAX + 1),
+    ("/queue/publish", "priority", -1, limits.PRIORITY_MAX + 1),
+    ("/queue/publish", "ttl_ms", 0, limits.MESSAGE_TTL_MS_MAX + 1),
+    ("/queue/consume", "wait_ms", -1, limits.CONSUME_WAIT_MS_MAX + 1),
+    ("/queue/settings", "max_deliveries", 0, limits.MAX_DELIVERIES_MAX + 1),
+    ("/queue/settings", "max_length", 0, limits.TOPIC_LENGTH_MAX + 1),
+    ("/queue/settings", "backoff_ms", 0, limits.DELAY_MS_MAX + 1),
+    ("/queue/settings", "backoff_jitter", -1, 101),
+    ("/queue/settings", "retention_ms", 999, limits.RETENTION_MS_MAX + 1),
+    ("/queue/settings", "dedup_ms", 0, limits.DEDUP_MS_MAX + 1),
+    ("/queue/settings", "concurrency", 0, limits.CONCURRENCY_MAX + 1),
+    ("/queue/settings", "key_concurrency", 0, limits.KEY_CONCURRENCY_MAX + 1),
+    ("/queue/settings", "rate_per_s", 0, limits.RATE_PER_S_MAX + 1),
+    ("/queue/peek", "offset", -1, limits.TOPIC_LENGTH_MAX + 1),
+    ("/queue/peek", "max", 0, limits.PEEK_MAX + 1),
+    ("/queue/redrive", "max", 0, limits.QUEUE_MOVE_MAX + 1),
+    ("/queue/kick", "max", 0, limits.QUEUE_MOVE_MAX + 1),
     ("/queue/consume", "max", 0, limits.CONSUME_BATCH_MAX + 1),
     ("/queue/consume", "visibility_ms", limits.VISIBILITY_MS_MIN - 1, limits.VISIBILITY_MS_MAX + 1),
     ("/queue/nack", "delay_ms", -1, limits.DELAY_MS_MAX + 1),
@@ -284,9 +325,53 @@ def test_a_bad_item_of_a_batch_is_named_by_its_place_and_nothing_is_published(
     assert refused(quiet, "/queue/publish", {"messages": [{"data": 1}], "data": 2})["field"] == "messages"
 
 
+def test_one_id_twice_in_a_batch_is_refused_and_nothing_is_published(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    body = {"messages": [{"data": 1, "id": "a"}, {"data": 2}, {"data": 3, "id": "a"}]}
+    assert refused(quiet, "/queue/publish", body)["field"] == "messages[2].id"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"a": 1}, 422),
+        (["a"], 422),
+        ({f"h{number}": "" for number in range(limits.HEADERS_MAX + 1)}, 422),
+        ({"a": "x" * limits.HEADERS_BYTES_MAX}, 413),
+        ({"a": "\ud800"}, 400),
+    ],
+    ids=["number", "list", "many", "long", "half a pair"],
+)
+def test_headers_that_cannot_be_kept_are_refused(
+    quiet: tuple[NodeProcess, RedisServer], headers: object, status: int
+) -> None:
+    document = refused(quiet, "/queue/publish", {"topic": "t", "data": 1, "headers": headers})
+    assert document["status"] == status
+    assert str(document.get("field", "headers")).startswith("headers")
+
+
+def test_what_does_not_fit_together_is_refused(quiet: tuple[NodeProcess, RedisServer]) -> None:
+    for path, body, field in (
+        ("/queue/publish", {"messages": [{"data": 1}], "priority": 1}, "messages"),
+        ("/queue/ack", {"receipt": "1.1.5.m", "max": 2}, "then"),
+        ("/queue/ack", {"receipt": "1.1.5.m", "then": "sleep"}, "then"),
+        ("/queue/settings", {"topic": "t"}, "a setting"),
+        ("/queue/settings", {"topic": "t", "overflow": "explode"}, "overflow"),
+        ("/queue/settings", {"topic": "t", "dead_letter_topic": "t"}, "dead_letter_topic"),
+        ("/queue/pause", {"topic": "t"}, "publish"),
+        ("/queue/peek", {"topic": "t", "state": "asleep"}, "state"),
+        ("/queue/redrive", {"topic": "t", "to": "t"}, "to"),
+        ("/queue/redrive", {"topic": "t", "to": "u", "ids": ["a"]}, "ids"),
+        ("/queue/redrive", {"topic": "t", "ids": ["a", "\n"]}, "ids[1]"),
+        ("/queue/purge", {"topic": "t"}, "state"),
+        ("/queue/purge", {"topic": "t", "state": "dead", "ids": ["a"]}, "ids"),
+        ("/queue/purge", {"topic": "t", "ids": []}, "ids"),
+    ):
+        assert refused(quiet, path, body)["field"] == field, body
+
+
 @pytest.mark.parametrize("receipt", ["x", "1.1.5", "0.1.5.m", "1.0.5.m", "1.x.5.m", "." * 40, "1.1.5." + "m" * 600])
 def test_what_consume_never_returned_is_no_receipt(quiet: tuple[NodeProcess, RedisServer], receipt: str) -> None:
-    for path in ("/queue/ack", "/queue/nack", "/queue/extend"):
+    for path in ("/queue/ack", "/queue/nack", "/queue/extend", "/queue/bury", "/queue/left"):
         assert refused(quiet, path, {**GOOD[path], "receipt": receipt})["field"] == "receipt"
 
 
@@ -411,3 +496,20 @@ def test_a_wrong_path_or_method_is_a_problem_too(quiet: tuple[NodeProcess, Redis
     assert (wrong.status, wrong.json["code"]) == (405, "method_not_allowed")
     assert "GET" in wrong.headers["allow"]
     assert node.get("/lock/").json["field"] == "resource"
+
+
+@pytest.mark.parametrize(
+    ("second", "field"),
+    [
+        ({"op": "cache.put", "key": "{two}", "value": 1}, "operations[1].key"),
+        ({"op": "cache.invalidate", "key": "{one}"}, "operations[1].key"),
+        ({"op": "queue.ack", "topic": "{one}", "receipt": "m"}, "operations[1].receipt"),
+        ({"op": "queue.publish", "topic": "{one}", "data": 1, "colour": "red"}, "operations[1].colour"),
+    ],
+    ids=repr,
+)
+def test_one_bad_operation_keeps_the_whole_group_from_being_done(
+    quiet: tuple[NodeProcess, RedisServer], second: dict[str, Any], field: str
+) -> None:
+    first = {"op": "cache.put", "key": "{one}", "value": 1}
+    assert refused(quiet, "/atomic", {"operations": [first, second]})["field"] == field

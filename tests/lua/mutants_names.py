@@ -29,6 +29,13 @@ MUTANTS = (
         begin.test_every_way_to_write_a_new_key_keeps_its_name,
     ),
     Mutant(
+        "name of a key put by a group left out",
+        "atomic/apply",
+        "keep_name(KEYS[part + 1], KEYS[part])",
+        "local _ = { keep_name, KEYS[part + 1] }",
+        begin.test_every_way_to_write_a_new_key_keeps_its_name,
+    ),
+    Mutant(
         "name of a lease left out",
         "cache/fill",
         "keep_name(KEYS[4], KEYS[3])",

@@ -101,9 +101,9 @@ MUTANTS = (
     ),
     Mutant(
         "removal not published",
-        "cache/invalidate",
-        'redis.call("PUBLISH", ARGV[4], version .. " " .. KEYS[at])',
-        "local _ = { ARGV[4], version }",
+        "lib/cache_remove",
+        'redis.call("PUBLISH", channel, numeral .. " " .. entry)',
+        "local _ = { channel, numeral }",
         invalidate.test_every_key_is_published_also_one_that_redis_no_longer_had,
     ),
     Mutant(
@@ -116,8 +116,8 @@ MUTANTS = (
     Mutant(
         "known value sent again",
         "cache/read",
-        'entry = "="',
-        "entry = entry",
+        'entry, left_ms = "=", -1',
+        "left_ms = -1",
         reading.test_a_value_that_the_caller_has_is_not_sent_again,
     ),
     Mutant(
@@ -178,16 +178,16 @@ MUTANTS = (
     ),
     Mutant(
         "tag outlived by its keys",
-        "cache/store",
-        "left_ms < ttl_ms + stale_ms",
+        "lib/cache_tag",
+        "left_ms < kept_ms",
         "false",
         tagged.test_a_tag_lives_as_long_as_its_longest_lived_key,
     ),
     Mutant(
         "version of one of many not compared",
         "cache/put_many",
-        "if version and version ~= if_version then",
-        "if false then",
+        "local against = version_against(entry, ARGV[value_at + 2])",
+        "local against",
         many.test_one_that_is_refused_leaves_the_others_alone,
     ),
 )

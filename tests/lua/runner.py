@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import msgspec
 import redis
 
 from service.keys import Keys
+from service.queue.records import message_of
 from service.store import bundle
 from service.store.bundle import LuaScript, ScriptSet
 from tests.support import DEADLINE_S, RedisServer
@@ -36,11 +38,29 @@ _TRAVEL = """
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
-  if kind == "zset" and not string.find(key, "}:waiters:") and not string.find(key, "}:tag:")
-    and not string.find(key, "}:names$") then
+  local has_places = string.find(key, "}:waiters:") or string.find(key, "}:urgent:") or string.find(key, "}:line:")
+    or string.find(key, "}:tag:") or string.find(key, "}:names$")
+  if kind == "zset" and not has_places then
+    local is_takers = string.find(key, "}:takers:")
     local all = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
     for at = 1, #all, 2 do
-      redis.call("ZADD", key, string.format("%.17g", tonumber(all[at + 1]) - ms), all[at])
+      local score = tonumber(all[at + 1])
+      -- A taker that was woken is kept a message for until the time that its score is the negative of.
+      local moved = is_takers and (score < 0 and score + ms or score) or score - ms
+      redis.call("ZADD", key, string.format("%.17g", moved), all[at])
+    end
+  end
+  if string.find(key, "}:flow:") and redis.call("HGET", key, "rate_used") then
+    redis.call("HSET", key, "rate_used", string.format("%.3f", redis.call("HGET", key, "rate_used") - ms))
+  end
+  if string.find(key, "}:messages:") then
+    -- The end of a life and the time of a delivery are written in the messages, too.
+    local all = redis.call("HGETALL", key)
+    for at = 1, #all, 2 do
+      local head, ends_at, rest = string.match(all[at + 1], "^([%d.]+\t%d )([1-9]%d*)( .*)$")
+      if head then
+        redis.call("HSET", key, all[at], head .. string.format("%.0f", ends_at - ms) .. rest)
+      end
     end
   end
   if string.find(key, "}:cache:") then
@@ -103,6 +123,9 @@ def waiter_of(owner: str) -> str:
     return owner.encode().hex()
 
 
+pack = msgspec.msgpack.Encoder().encode
+
+
 class Reply(NamedTuple):
     code: str
     fields: list[Any]
@@ -123,6 +146,15 @@ class Message(NamedTuple):
     id: str
     data: bytes = b"{}"
     delay_ms: int = 0
+    priority: int = 0
+    ttl_ms: int = 0
+    key: str = ""
+    headers: bytes = b""
+
+    @property
+    def option(self) -> tuple[int, int, str, str] | None:
+        found = (self.priority, self.ttl_ms, self.key, self.headers.decode())
+        return found if any(found) else None
 
 
 class Delivered(NamedTuple):
@@ -220,6 +252,17 @@ class Runner:
             "ready": one.ready + suffix,
             "delayed": one.delayed + suffix,
             "inflight": one.inflight + suffix,
+            "settings": one.settings + suffix,
+            "due": one.due,
+            "urgent": one.urgent + suffix,
+            "expiring": one.expiring + suffix,
+            "line": one.line + suffix,
+            "busy": one.busy + suffix,
+            "seen": one.seen + suffix,
+            "ghosts": one.ghosts + suffix,
+            "takers": one.takers + suffix,
+            "dead": one.dead + suffix,
+            "flow": one.flow + suffix,
             "entry": one.cache + suffix,
             "names": one.names,
             "tag": one.tag + suffix,
@@ -256,7 +299,10 @@ class Runner:
         }
         argv = [given[arg.name] for arg in script.args if not arg.repeats]
         argv += [item[arg.name] for item in items for arg in script.args if arg.repeats]
-        reply = self.evalsha(script, keys, argv)
+        rest = sum(key.is_optional for key in script.keys)
+        reply = self.evalsha(script, keys[: len(keys) - rest], argv)
+        if reply[0] == b"topic_keys_wanted":
+            reply = self.evalsha(script, keys, argv)
         return Reply(reply[0].decode(), reply[1:])
 
     def evalsha(self, script: LuaScript, keys: list[bytes], argv: list[Any]) -> list[Any]:
@@ -524,18 +570,26 @@ class Runner:
     # -- queue
 
     def publish(self, *messages: Message | str, topic: str = "topic", **args: Any) -> Reply:
-        items = [Message(message)._asdict() if isinstance(message, str) else message._asdict() for message in messages]
-        return self.call("queue.publish", topic, items=items, **args)
+        all_of = [Message(message) if isinstance(message, str) else message for message in messages]
+        options = [message.option for message in all_of]
+        packed = pack(options) if any(options) else b""
+        return self.call("queue.publish", topic, items=[one._asdict() for one in all_of], options=packed, **args)
 
     def consume_raw(self, most: int = 1, visibility_ms: int = 60_000, *, topic: str = "topic", **args: Any) -> Reply:
-        return self.call("queue.consume", topic, max=most, visibility_ms=visibility_ms, **args)
+        given = {"is_default": "", "consumer": "c1", "taker": "", "session_ms": 0, **args}
+        return self.call("queue.consume", topic, max=most, visibility_ms=visibility_ms, **given)
+
+    def park(self, number: int = 1, most: int = 1, *, session: str = SESSION, **args: Any) -> list[Delivered]:
+        """Consume, or stand in line."""
+        given = {"taker": f"{session}:{number}", "session_ms": SESSION_MS, **args}
+        return self.consume(most, **given)
 
     def consume(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[Delivered]:
         reply = self.consume_raw(most, visibility_ms, **args)
         assert reply.code == "ok", reply
         groups = zip(*[iter(reply.fields)] * 4, strict=True)
         return [
-            Delivered(message_id.decode(), receipt.decode(), attempt, record.partition(b" ")[2])
+            Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
             for message_id, receipt, attempt, record in groups
         ]
 
@@ -554,15 +608,49 @@ class Runner:
         return [code.decode() for code in reply.fields]
 
     def nack(self, receipt: str, delay_ms: int = 0, *, topic: str = "topic", **args: Any) -> str:
-        return self.call("queue.nack", topic, delay_ms=delay_ms, **delivery_named(receipt), **args).code
+        return self.hand_back(receipt, delay_ms, topic=topic, **args).code
+
+    def hand_back(self, receipt: str, delay_ms: int | str = 0, *, topic: str = "topic", **args: Any) -> Reply:
+        given = {"backs_off": "", "reason": "", **delivery_named(receipt), **args}
+        return self.call("queue.nack", topic, delay_ms=delay_ms, **given)
 
     def extend(self, receipt: str, visibility_ms: int, *, topic: str = "topic", **args: Any) -> str:
         return self.call("queue.extend", topic, visibility_ms=visibility_ms, **delivery_named(receipt), **args).code
 
     def counts(self, topic: str = "topic") -> tuple[int, int, int]:
         """Ready, delayed, in flight."""
-        ready, delayed, inflight, _ = self.call("queue.inspect", topic).fields
+        ready, delayed, inflight, *_ = self.call("queue.inspect", topic).fields
         return ready, delayed, inflight
+
+    def counted(self, topic: str = "topic") -> dict[str, int]:
+        names = ("ready", "delayed", "inflight", "age", "dead", "waiting", "takers", "expired", "dropped")
+        return dict(zip(names, self.call("queue.inspect", topic).fields, strict=False))
+
+    def configure(self, *, topic: str = "topic", request_id: str = "", **changes: Any) -> Reply:
+        return self.call("queue.configure", topic, changes=pack(changes), request_id=request_id)
+
+    def peek(self, state: str, *, topic: str = "topic", offset: int = 0, limit: int = 100) -> list[tuple[bytes, ...]]:
+        """Groups of id, time, delivered, record and reason."""
+        fields = self.call("queue.peek", topic, state=state, offset=offset, limit=limit).fields
+        return list(zip(*[iter(fields[1:])] * 5, strict=True))
+
+    def peek_ids(self, state: str, **args: Any) -> list[str]:
+        return [one[0].decode() for one in self.peek(state, **args)]
+
+    def kick(self, state: str, *ids: str, most: int = 1_000, topic: str = "topic", **args: Any) -> Reply:
+        return self.call("queue.kick", topic, state=state, max=most, items=[{"id": one} for one in ids], **args)
+
+    def purge(self, state: str, *ids: str, is_forced: str = "", topic: str = "topic", **args: Any) -> Reply:
+        return self.call("queue.purge", topic, state=state, is_forced=is_forced, items=[{"id": i} for i in ids], **args)
+
+    def due(self, assignment: int = 1, node: str = "n1") -> Reply:
+        return self.call("queue.due", "", assignment=assignment, node=node)
+
+    def tend(self, topic: str = "topic", assignment: int = 1, node: str = "n1") -> Reply:
+        return self.call("queue.tend", topic, assignment=assignment, node=node)
+
+    def withdraw_taker(self, number: int = 1, *, topic: str = "topic", **args: Any) -> int:
+        return int(self.call("queue.withdraw", topic, taker=f"{SESSION}:{number}", **args).fields[0])
 
     # -- cache
 
@@ -680,7 +768,7 @@ class Runner:
     def kinds(self) -> set[str]:
         """Which kinds of keys exist, apart from what every partition has for ever."""
         found = {key.decode().split(":")[3] for key in self.redis.keys("*")}
-        return found - {"fence", "tokens", "versions", "cluster", "duty"}
+        return found - {"fence", "tokens", "versions", "cluster", "duty", "due"}
 
     def key(self, kind: str, name: str = "") -> bytes:
         return self.keys_of(name, name)[kind]

@@ -1,5 +1,6 @@
 """cache.begin_names: no name is kept before, every new one after."""
 
+from tests.lua import groups
 from tests.lua.runner import COUNTER_BITS, GENERATION, Runner
 
 FLOOR = GENERATION << COUNTER_BITS
@@ -19,7 +20,8 @@ def test_every_way_to_write_a_new_key_keeps_its_name(run: Runner) -> None:
     run.store("b")
     run.put_many(c=(b"1", 0, ""), a=(b"1", 0, 0))
     run.fill("d")
-    assert run.named() == [b"a", b"b", b"c", b"d"]
+    groups.apply(run, groups.put("e", tags=("t",)))
+    assert run.named() == [b"a", b"b", b"c", b"d", b"e"]
 
 
 def test_a_plain_put_is_sent_to_the_script_that_keeps_names_and_stores_nothing(run: Runner) -> None:

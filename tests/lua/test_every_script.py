@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from service.store import bundle
+from tests.lua import groups
 from tests.lua.runner import (
     COUNTER_BITS,
     GENERATION,
     KEEP_MS,
     QUARANTINE_MS,
+    SESSION,
     SESSION_MS,
     Message,
     Reply,
@@ -40,7 +42,11 @@ MUTATIONS: dict[str, Once] = {
     "queue.publish": lambda run, rid: run.publish("new", Message("late", delay_ms=5_000), request_id=rid),
     "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
     "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
-    "queue.nack": lambda run, rid: run.call("queue.nack", "topic", delay_ms=0, **bare("m1"), request_id=rid),
+    "queue.nack": lambda run, rid: run.hand_back("m1", request_id=rid),
+    "queue.configure": lambda run, rid: run.configure(max_deliveries=3, request_id=rid),
+    "queue.kick": lambda run, rid: run.kick("delayed", request_id=rid),
+    "queue.purge": lambda run, rid: run.purge("ready", request_id=rid),
+    "queue.withdraw": lambda run, rid: run.call("queue.withdraw", "topic", taker=f"{SESSION}:1", request_id=rid),
     "queue.extend": lambda run, rid: run.call(
         "queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid
     ),
@@ -48,6 +54,9 @@ MUTATIONS: dict[str, Once] = {
     "cache.store": lambda run, rid: run.store("k", b"new", 60_000, stale_ms=1_000, tags=("t",), request_id=rid),
     "cache.put_many": lambda run, rid: run._put_many({"k": (b"new", 0, ""), "k2": (b"2", 9_000, "")}, rid),
     "cache.invalidate": lambda run, rid: run.invalidate("k", "none", request_id=rid),
+    "atomic.apply": lambda run, rid: groups.apply(
+        run, groups.publish("new"), groups.ack(receipt_of(run, "m1")), groups.put("k"), request_id=rid
+    ),
 }
 READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.inspect": lambda run: run.call("lock.inspect", "res"),
@@ -55,6 +64,8 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.events": lambda run: run.call("lock.events", "", after="", most=256),
     "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
+    "queue.peek": lambda run: run.call("queue.peek", "topic", state="ready", offset=0, limit=10),
+    "queue.left": lambda run: run.call("queue.left", "topic", **bare("m1")),
     "cache.get": lambda run: run.call("cache.get", "k"),
     "cache.read": lambda run: run.read("k", "none"),
     "cache.tagged": lambda run: run.call("cache.tagged", "t", max=10),
@@ -81,6 +92,9 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "cache.add_names": lambda run: run.add_names("k"),
     "cache.remove_named": lambda run: run.remove_named("k", up_to=0),
     "lock.attend": lambda run: run.attend(),
+    "queue.attend": lambda run: run.call("queue.attend", "", session=SESSION, session_ms=SESSION_MS),
+    "queue.due": lambda run: run.due(),
+    "queue.tend": lambda run: run.tend(),
     "lock.cancel": lambda run: run.call(
         "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"
     ),
@@ -101,6 +115,12 @@ each_mutation = pytest.mark.parametrize("name", MUTATIONS)
 
 def bare(message_id: str) -> dict[str, Any]:
     return {"id": message_id, "delivery": "", "generation": ""}
+
+
+def receipt_of(run: Runner, message_id: str) -> str:
+    """Of its delivery, if it is there yet."""
+    delivered = run.redis.hget(run.key("messages", "topic"), f"\1{message_id}") or b"1.5 "
+    return f"{GENERATION}.{delivered.split(b' ')[0].decode()}.{message_id}"
 
 
 def token_of(run: Runner, resource: str = "res") -> int:

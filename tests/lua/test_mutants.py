@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lua import (
+    mutants_atomic,
     mutants_deadlock,
     mutants_fence,
     mutants_lock,
@@ -20,6 +21,7 @@ from tests.lua import (
     mutants_queue,
     mutants_rest,
     mutants_several,
+    mutants_topic,
     mutants_waiting,
 )
 from tests.lua.mutant import Mutant, mutated
@@ -27,6 +29,7 @@ from tests.lua.runner import Runner
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
 MUTANTS = (
+    *mutants_atomic.MUTANTS,
     *mutants_deadlock.MUTANTS,
     *mutants_fence.MUTANTS,
     *mutants_lock.MUTANTS,
@@ -36,6 +39,7 @@ MUTANTS = (
     *mutants_queue.MUTANTS,
     *mutants_rest.MUTANTS,
     *mutants_several.MUTANTS,
+    *mutants_topic.MUTANTS,
     *mutants_waiting.MUTANTS,
 )
 

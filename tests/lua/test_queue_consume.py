@@ -25,11 +25,13 @@ def test_no_more_than_max_are_delivered(run: Runner) -> None:
     assert run.consume_ids(2) == ["a", "b"]
     assert run.counts() == (3, 0, 2)
     assert run.consume_ids(10) == ["c", "d", "e"]
+    assert run.counts() == (0, 0, 5)
 
 
-def test_a_hundred_are_delivered_at_the_most(run: Runner) -> None:
-    run.publish(*(f"m{number}" for number in range(150)))
-    assert len(run.consume(1_000)) == 100
+def test_a_thousand_are_delivered_at_the_most(run: Runner) -> None:
+    for batch in range(2):
+        run.publish(*(f"m{batch}-{number}" for number in range(1_000)))
+    assert len(run.consume(5_000)) == 1_000
 
 
 def test_a_message_in_flight_is_invisible(run: Runner) -> None:
@@ -99,6 +101,22 @@ def test_four_mebibytes_end_a_batch(run: Runner) -> None:
     run.publish(*(Message(f"m{number}", big) for number in range(6)))
     assert len(run.consume(100)) == 5, "the one that crosses the bound is still delivered"
     assert run.counts() == (1, 0, 5)
+
+
+def test_four_mebibytes_end_a_batch_on_the_short_way(run: Runner) -> None:
+    run.publish("first", *(Message(f"m{number}", bytes(1_000_000)) for number in range(7)))
+    run.consume(1)
+    assert run.consume_ids(100) == [f"m{number}" for number in range(5)]
+    assert run.consume_ids(100) == ["m5", "m6"]
+
+
+def test_a_short_delivery_beside_a_long_one_is_due_first(run: Runner) -> None:
+    run.publish("long", "short", "next")
+    run.consume(1, visibility_ms=60_000)
+    run.consume(1, visibility_ms=1_000)
+    run.pass_time(1_001)
+    assert run.consume_ids(1) == ["short"]
+    assert run.consume_ids(9) == ["next"]
 
 
 def test_an_id_whose_record_was_lost_is_passed_over(run: Runner) -> None:

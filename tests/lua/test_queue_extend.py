@@ -1,6 +1,6 @@
 """queue.extend: how long a delivery stays invisible after it. Refusals: test_queue_receipts.py."""
 
-from tests.lua.runner import Runner
+from tests.lua.runner import Runner, delivery_named
 
 
 def test_an_extension_sets_the_time_left_and_never_adds(run: Runner) -> None:
@@ -40,3 +40,14 @@ def test_a_repeat_does_not_extend_a_second_time(run: Runner) -> None:
     run.extend(receipt, 60_000, request_id="r1")
     run.pass_time(10_001)
     assert run.counts() == (1, 0, 0)
+
+
+def test_one_delivery_lasts_twelve_hours_at_the_most(run: Runner) -> None:
+    run.publish("a")
+    receipt = run.receipt(43_200_000)
+    before = run.snapshot()
+    reply = run.call("queue.extend", "topic", visibility_ms=43_200_001, **delivery_named(receipt))
+    assert reply.code == "extension_too_long"
+    assert 43_000_000 < reply.fields[0] <= 43_200_000
+    assert run.snapshot() == before
+    assert run.extend(receipt, 43_000_000) == "ok"

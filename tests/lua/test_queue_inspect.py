@@ -4,7 +4,7 @@ from tests.lua.runner import Message, Runner
 
 
 def test_an_unknown_topic_is_empty_and_has_no_age(run: Runner) -> None:
-    assert run.call("queue.inspect", "topic") == ("ok", [0, 0, 0, -1])
+    assert run.call("queue.inspect", "topic") == ("ok", [0, 0, 0, -1, 0, 0, 0, 0, 0, b""])
 
 
 def test_messages_are_counted_by_state(run: Runner) -> None:

@@ -20,7 +20,7 @@ def test_a_message_given_back_with_a_delay_waits_for_it(run: Runner) -> None:
     assert run.consume()[0].attempt == 2
 
 
-def test_a_repeated_nack_does_not_give_back_the_next_delivery(run: Runner) -> None:
+def test_a_repeated_nack_does_not_hand_back_the_next_delivery(run: Runner) -> None:
     run.publish("a")
     receipt = run.receipt()
     assert run.nack(receipt, request_id="r1") == "ok"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lua.runner import GENERATION, Runner, now_ms
+from tests.lua.runner import GENERATION, Runner, delivery_named, now_ms
 
 Settle = Callable[[Runner, str], str]
 
@@ -12,6 +12,7 @@ SETTLES: dict[str, Settle] = {
     "ack": lambda run, receipt: run.ack(receipt)[0],
     "nack": lambda run, receipt: run.nack(receipt),
     "extend": lambda run, receipt: run.extend(receipt, 60_000),
+    "left": lambda run, receipt: run.call("queue.left", "topic", **delivery_named(receipt)).code,
 }
 each_settle = pytest.mark.parametrize("settle", SETTLES.values(), ids=SETTLES.keys())
 

@@ -1,21 +1,27 @@
-"""Long random lives of locks and cache keys, beyond those of the tests: python -m tests.model --steps 100000"""
+"""Long random lives of locks, queues, groups and cache keys: python -m tests.model --steps 100000"""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.model.test_atomic_model import AtomicMachine
 from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
+from tests.model.test_queue_model import QueueMachine
+from tests.model.test_topic_model import TopicMachine
 from tests.model.world import STEPS_A_LIFE, World, explore
 from tests.support import redis_server
 
 MACHINES: dict[str, type[World]] = {
+    "atomic": AtomicMachine,
     "modes": ModesMachine,
     "line": LineMachine,
     "lock": LockMachine,
+    "queue": QueueMachine,
+    "topic": TopicMachine,
     "cache": CacheMachine,
 }
 LIVES_AT_ONCE = 100

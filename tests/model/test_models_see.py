@@ -6,12 +6,14 @@ import pytest
 
 from tests.lua.mutant import Mutant, mutated
 from tests.lua.test_mutants import MUTANTS
+from tests.model.test_atomic_model import AtomicMachine
 from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
 from tests.model.test_queue_model import QueueMachine
 from tests.model.test_several_model import SeveralMachine
+from tests.model.test_topic_model import TopicMachine
 from tests.model.world import World, explore
 from tests.support import DEFAULT_FLAVOUR, RedisServer
 
@@ -78,6 +80,26 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "acknowledged message stays",
         "given back and still in flight",
         "repeat delivers what was settled",
+    ),
+    TopicMachine: (
+        "lowest priority first",
+        "back in the last place of a priority",
+        "two of a key at a time",
+        "turn not passed on",
+        "turn not passed on by a death",
+        "given back behind its key",
+        "removed id not passed over",
+        "redriven with its old count",
+        "redriven into its old end",
+        "purged in flight",
+        "delivered for ever",
+        "concurrency not kept",
+    ),
+    AtomicMachine: (
+        "acknowledged before all is checked",
+        "refusal of another operation named",
+        "version not compared in a group",
+        "group done again by a repeat",
     ),
     CacheMachine: (
         "version not compared",

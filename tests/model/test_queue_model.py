@@ -18,6 +18,7 @@ from tests.support import RedisServer
 MOMENTS = st.integers(1, 3)
 REQUESTS = st.sampled_from(["", "", "", "q1", "q2"])
 IDS = st.sampled_from([f"m-{number}" for number in range(1, 13)])
+DELIVERIES_MAX = 5
 BATCHES = st.lists(IDS, min_size=1, max_size=6)
 
 
@@ -33,6 +34,7 @@ class Copy:
     """Of its delivery."""
     due: int | None = None
     """Of its delay."""
+    is_dead: bool = False
     since: int = 0
     """When its delivery or its delay began: of two that end in one moment, the one that began first ends first."""
 
@@ -142,9 +144,10 @@ class QueueMachine(World):
         lapsed, due = self.lapsed(), self.due()
         for copy in lapsed:
             copy.ends = None
+            copy.is_dead = copy.attempt >= DELIVERIES_MAX
         for copy in due:
             copy.due = None
-        self.line = [*lapsed, *self.line, *due]
+        self.line = [*(copy for copy in lapsed if not copy.is_dead), *self.line, *due]
         expected, self.line = self.line[:most], self.line[most:]
         assert [one.id for one in delivered] == [copy.id for copy in expected]
         for position, (one, copy) in enumerate(zip(delivered, expected, strict=True)):
@@ -209,7 +212,9 @@ class QueueMachine(World):
             if code == "ok":
                 copy = self.copies[receipt.split(".", 3)[3]]
                 copy.ends, copy.since = None, since
-                if delay:
+                if copy.attempt >= DELIVERIES_MAX:
+                    copy.is_dead = True
+                elif delay:
                     copy.due = self.now + delay
                 else:
                     self.line.insert(0, copy)
@@ -235,12 +240,16 @@ class QueueMachine(World):
     def every_message_is_counted_in_its_state(self) -> None:
         flying = sum(map(self.is_flying, self.copies.values()))
         delayed = sum(copy.due is not None and copy.due > self.now for copy in self.copies.values())
-        assert self.run.counts() == (len(self.copies) - flying - delayed, delayed, flying)
+        dead = sum(copy.is_dead for copy in self.copies.values())
+        assert self.run.counts() == (len(self.copies) - flying - delayed - dead, delayed, flying)
+        assert self.run.counted()["dead"] == dead
 
     def teardown(self) -> None:
         """Whatever happened: what was not acknowledged comes, once each, and then nothing is left."""
         if hasattr(self, "copies"):
             self.pass_moments(10, linger=False)
+            self.run.tend()
+            self.run.kick("dead")
             seen = []
             while batch := self.run.consume(5):
                 seen += [one.id for one in batch]

@@ -12,10 +12,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from service.cache import Caches, Found, GetRequest, InvalidateRequest, Keeper, Names, PutRequest
+import msgspec
+
+from service.atomic import AtomicRequest, Groups
+from service.atomic.wire import InvalidateKey, PutValue, ValuePut
+from service.cache import Auditor, Caches, Found, GetRequest, InvalidateRequest, Keeper, Names, PutRequest
 from service.clock import steady_s
 from service.error_registry import OutcomeUnknown
 from service.keys import Keys
+from service.queue import Queues
+from service.queue.takers import Takers
+from service.queue.topics import Topics
 from service.store.bundle import shipped
 from service.store.link import Link
 from service.store.primaries import primaries_of
@@ -54,7 +61,9 @@ class Node(NamedTuple):
     way: Way
     near: Any
     keeper: Keeper
+    auditor: Auditor
     caches: Caches
+    groups: Groups
     subscriber: Subscriber
     elsewhere: Runner
     is_up: Callable[[], bool]
@@ -113,7 +122,7 @@ Scenario = Callable[[Node], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
-async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
+async def node(server: RedisServer, parts: Parts, bound_ms: int = BOUND_MS) -> AsyncIterator[Node]:
     elsewhere = Runner(server)
     way = await Way(server.port).open()
     gate = _Open()
@@ -128,7 +137,7 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
     )
     scripts = Scripts(primaries, gate)
     scripts.activate(shipped(), GENERATION, elsewhere.fence.encode())
-    near = parts.near.NearCache(entries_max=100, bytes_max=100_000, bound_ms=BOUND_MS)
+    near = parts.near.NearCache(entries_max=100, bytes_max=100_000, bound_ms=bound_ms)
     keeper = Keeper(scripts, KEYS, near)
     caches = Caches(scripts, KEYS, near, keeper, Names(scripts, KEYS, primaries), outcome_keep_ms=60_000)
     caches._reader = parts.reading.Reader(scripts, near)
@@ -136,7 +145,11 @@ async def node(server: RedisServer, parts: Parts) -> AsyncIterator[Node]:
         primaries.heard_at, client_name="races", timeout_s=timeout_s, on_up=near.turn_on, on_down=near.turn_off
     )
     subscriber.hear(KEYS.invalidate_channel, caches.listener())
-    made = Node(way, near, keeper, caches, subscriber, elsewhere, lambda: primaries.is_up)
+    auditor = Auditor(scripts, KEYS, near, per_s=4)
+    topics = Topics(scripts, KEYS, 60_000)
+    queues = Queues(scripts, topics, Takers(scripts, KEYS))
+    groups = Groups(scripts, KEYS, queues, topics, near, outcome_keep_ms=60_000)
+    made = Node(way, near, keeper, auditor, caches, groups, subscriber, elsewhere, lambda: primaries.is_up)
     primaries.start()
     subscriber.start()
     keeper.start()
@@ -261,6 +274,17 @@ async def a_swallowed_echo(node: Node) -> None:
     assert not isinstance(await node.caches.get(GetRequest(key=K)), Found)
 
 
+async def a_swallowed_echo_of_a_group(node: Node) -> None:
+    """As a_swallowed_echo, of values that a group puts and removes."""
+    node.way.deafen(MESSAGES)
+    put = PutValue(key=K, value=msgspec.Raw(b"2"))
+    (done,) = (await node.groups.apply(AtomicRequest(operations=[put]))).results
+    assert isinstance(done, ValuePut)
+    assert (await node.get()).version == done.version
+    await node.groups.apply(AtomicRequest(operations=[InvalidateKey(key=K)]))
+    assert not isinstance(await node.caches.get(GetRequest(key=K)), Found)
+
+
 async def a_write_of_unknown_outcome(node: Node) -> None:
     """Neither its answer nor its publication comes."""
     node.way.deafen(MESSAGES)
@@ -305,6 +329,7 @@ SCENARIOS: dict[str, Scenario] = {
         a_message_heard_twice,
         an_old_message_heard_again,
         a_swallowed_echo,
+        a_swallowed_echo_of_a_group,
         a_write_of_unknown_outcome,
         a_rollback,
     )

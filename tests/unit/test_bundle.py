@@ -81,6 +81,27 @@ def test_a_header_is_read_whole(root: Path) -> None:
     assert (script.complexity, script.retry, script.writes) == ("O(1)", "safe", True)
 
 
+def test_the_keys_of_a_piece_stand_where_the_header_asks_for_them(root: Path) -> None:
+    change(root, "--   2 thing: what it acts on\n", "--   2-4 lib/keys\n")
+    listed = "-- Keys.\n-- KEYS:\n--   2 thing: what it acts on\n--   3 more: things\n--   4? rare: seldom\n"
+    (root / "lib/keys.lua").write_text(listed + "local both = { KEYS[3], KEYS[4] }\n")
+    change(root, "local thing", "--- @include lib/keys\nlocal thing")
+    keys = bundle.build(root).scripts["noun.act"].keys
+    assert [(key.name, key.is_optional) for key in keys] == [
+        ("fence", False),
+        ("thing", False),
+        ("more", False),
+        ("rare", True),
+    ]
+    assert keys[3].about == "where used: seldom"
+
+
+def test_keys_of_a_piece_that_is_not_there_are_refused(root: Path) -> None:
+    change(root, "--   2 thing: what it acts on\n", "--   2-4 lib/nothing\n")
+    with pytest.raises(BundleError, match=r"takes the keys of lib/nothing, which does not exist"):
+        bundle.build(root)
+
+
 def test_an_include_is_flattened_once_however_often_it_is_asked_for(root: Path) -> None:
     source = bundle.build(root).scripts["noun.act"].source
     assert source.count('redis.call("GET", KEYS[1])') == 1

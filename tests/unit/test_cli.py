@@ -33,6 +33,16 @@ WORDS = {
     "queue.nack": "topic=t receipt=1.1.1700000000000.m1",
     "queue.extend": "topic=t receipt=1.1.1700000000000.m1",
     "queue.inspect": "topic=t",
+    "queue.left": "topic=t receipt=1.1.1700000000000.m1",
+    "queue.peek": "topic=t state=dead",
+    "queue.configure": "topic=t changes=\x80",
+    "queue.kick": "topic=t state=dead max=10",
+    "queue.purge": "topic=t state=dead",
+    "queue.withdraw": "topic=t taker=a1:1",
+    "queue.attend": "partition=3 session=b2",
+    "queue.due": "partition=3 assignment=17 node=http://127.0.0.1:8001",
+    "queue.tend": "topic=t assignment=17 node=http://127.0.0.1:8001",
+    "atomic.apply": 'operations=[{"op":"cache.invalidate","key":"k"}]',
     "cache.put": "key=k value=1",
     "cache.compare": "key=k known=1",
     "cache.fill": "key=k fill_ms=5000 stale_ms=0 nonce=a early=0",
@@ -161,7 +171,7 @@ def test_any_name_survives_the_shell(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are cache.add_names"),
+        ("lock.aquire resource=r1", "there is no script 'lock.aquire'; there are atomic.apply"),
         ("lock.acquire owner=alice", "resource is missing"),
         ("lock.acquire resource=r1", "owner is missing"),
         ("lock.acquire resource=r1 owner=a ttl=5", "'ttl=5' is not understood"),
@@ -173,6 +183,9 @@ def test_any_name_survives_the_shell(name: str) -> None:
         ("queue.ack topic=t receipt=1.1.17.a id=b", "receipt already says id"),
         ("queue.publish topic=t id=a data=1 data=2", "id of item 2 is missing"),
         ("fence.install partition=64", "partition=64 does not exist"),
+        ("atomic.apply", "Expected `array` of length >= 1"),
+        ('atomic.apply operations=[{"op":"queue.publish","topic":"t","data":1}]', "the id of a message is missing"),
+        ('atomic.apply operations=[{"op":"cache.get","key":"t"}]', "Invalid value 'cache.get'"),
     ],
 )
 def test_misuse_says_what_is_wrong_and_what_the_script_takes(words: str, said: str) -> None:
@@ -246,6 +259,7 @@ def test_scripts_of_this_installation_are_listed_where_no_node_answers() -> None
     [
         "status",
         "waits",
+        "cache audit",
         "adopt c1 --quarantine-ms 0",
         "scripts stage",
         "scripts activate v",

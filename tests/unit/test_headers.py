@@ -19,10 +19,17 @@ OF_THE_LEADER = {name for name in SCRIPTS if name.startswith("fence.")}
 """Called from service/decisions only, by the leader's own version of them and not by the active script set's."""
 OF_THE_CACHE = {"cache.fill", "cache.untag", "cache.begin_names", "cache.add_names", "cache.remove_named"}
 """A lease whose answer was lost ends by itself, what was removed is not there any more, and a name is kept once."""
-OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend", "lock.cancel"}
+OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend", "lock.cancel", "queue.attend"}
 """What nodes do about lines: known by waiter and session, and done again it changes nothing."""
 OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
 """What nodes bring about and record: known by the token of the hold, and done again it changes nothing."""
+
+UNPACKED_WHOLE = {
+    *("redis.call", "option"),  # a fixed number of values
+    *("fields_of", "deliveries", "ends", "fields"),  # two for each of a chunk, of 500 at the most
+    *("forgotten", "late", "topics"),  # read with a LIMIT of 100
+}
+"""What is unpacked without saying from where to where; anything else says so, and at most 1000 values."""
 
 for module in ("service.lock.locks", "service.queue.queues", "service.cache", "service.duties.quarantine"):
     import_module(module)
@@ -122,7 +129,9 @@ def test_a_duty_is_refused_to_whoever_lost_it(script: LuaScript) -> None:
 def test_no_script_asks_for_unbounded_work(script: LuaScript) -> None:
     """What a caller sends is bounded by the limits of the API: at most 1000 keys may be unpacked."""
     code = code_of(script).replace("cmsgpack.unpack(", "").replace("unpack(KEYS, ", "")
-    assert not re.search(r'"(KEYS|SCAN|HGETALL|SMEMBERS|HKEYS|HVALS)"|"LRANGE"|unpack\(|cjson', code)
+    assert not re.search(r'"(KEYS|SCAN|HGETALL|SMEMBERS|HKEYS|HVALS)"|"LRANGE", [^)]*, 0, -1\)|cjson', code)
+    unpacked = set(re.findall(r"\bunpack\(([\w.]+)(?:\([^()]*\))?\)", code))
+    assert unpacked <= UNPACKED_WHOLE
 
 
 @each_script

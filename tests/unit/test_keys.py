@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.keys import PARTITIONS, Keys, Partition
+from service.keys import PARTITIONS, Keys, Partition, hash_part
 
 KEYS = Keys("prod")
 
@@ -33,6 +33,7 @@ def test_kinds_that_take_names_end_in_a_colon_so_that_no_name_meets_another_kind
         partition.duty,
         partition.sessions,
         partition.granted,
+        partition.due,
         partition.lock_events,
     }
     assert all(key.endswith(b":") for key in all_keys(partition) if key not in fixed)
@@ -52,6 +53,11 @@ def test_a_name_always_lives_in_the_same_partition() -> None:
         Keys("other").partition_of(name).number for name in (b"orders", b"a", "ü".encode())
     ]
     assert KEYS.partition_of(b"orders").number == 46, "moving names to other partitions loses them: never change this"
+
+
+def test_the_hash_part_is_the_first_tag_that_is_not_empty_or_the_whole_name() -> None:
+    names = {b"{a}b": b"a", b"x{a}{b}": b"a", b"a": b"a", b"{}a": b"{}a", b"{a": b"{a", b"a}{b}": b"b", b"{{a}}": b"{a"}
+    assert {name: hash_part(name) for name in names} == names
 
 
 def test_names_spread_over_all_partitions() -> None:

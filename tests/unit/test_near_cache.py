@@ -245,6 +245,35 @@ def test_what_was_just_read_is_served_though_messages_of_other_keys_are_on_their
     assert version_of(cache, b"k") is None, "a loss ends it at once"
 
 
+def test_a_copy_that_redis_confirms_is_used_and_good_for_the_bound_again(clock: Clock) -> None:
+    cache = NearCache(entries_max=2, bytes_max=100, bound_ms=1_000)
+    cache.turn_on()
+    read(cache, b"a")
+    read(cache, b"b")
+    clock.now += 2
+    assert version_of(cache, b"a") is None
+    asked = begin(cache, b"a").asked
+    copy = cache.held(b"a")
+    assert copy
+    cache.answered(P, 9, asked)  # others were written, and are not heard of yet
+    cache.confirm(b"a", copy, asked)
+    assert version_of(cache, b"a") == 1
+    assert version_of(cache, b"b") is None, "of which nothing was said"
+    read(cache, b"c")
+    assert cache.held(b"b") is None, "the one used last stays"
+
+
+def test_a_copy_dropped_while_redis_confirmed_it_stays_dropped() -> None:
+    cache = opened()
+    read(cache, b"k")
+    copy = cache.held(b"k")
+    assert copy
+    asked = begin(cache, b"k").asked
+    cache.heard(b"k", P, 2)
+    cache.confirm(b"k", copy, asked)
+    assert cache.held(b"k") is None
+
+
 def test_replies_that_overtake_each_other_leave_the_newer_value() -> None:
     cache = opened()
     one, two = begin(cache, b"k"), begin(cache, b"k")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.store.bundle import Argument, LuaScript
+from service.store.bundle import WHERE_USED, Argument, LuaScript
 from service.store.signature import ABSENT, Arranged, Call, Unfit, arranging
 
 PUT = Call("noun.put", ("fence", "outcome", "entry"), ("fence", "value", "ttl_ms"))
@@ -15,10 +15,13 @@ BATCH = Call(
 
 
 def script(keys: str, args: str) -> LuaScript:
-    """As a header declares it; `name+` repeats."""
+    """As a header declares it; `name+` repeats, `name?` may be left out."""
 
     def arguments(names: str) -> tuple[Argument, ...]:
-        return tuple(Argument(name.rstrip("+"), "", name.endswith("+")) for name in names.split())
+        return tuple(
+            Argument(name.rstrip("+?"), WHERE_USED if name.endswith("?") else "", name.endswith("+"))
+            for name in names.split()
+        )
 
     return LuaScript("noun.put", "", "", arguments(keys), arguments(args), (), "", "safe", "", "")
 
@@ -62,6 +65,27 @@ def test_a_key_that_the_script_lacks_is_not_sent() -> None:
 def test_a_key_that_the_caller_does_not_know_cannot_be_made_up() -> None:
     with pytest.raises(Unfit, match=r"^the key readers$"):
         arranging(PUT, script("fence outcome readers entry", "fence value ttl_ms"))
+
+
+def test_an_argument_that_scripts_of_before_can_do_without_is_left_out_whatever_it_says() -> None:
+    call = PUT._replace(dispensable=frozenset({"ttl_ms"}))
+    assert arranged(call, "fence outcome entry", "fence value", b"v", 5) == ((b"O", b"E"), (b"v",))
+
+
+def test_keys_that_may_be_left_out_are_left_out_by_those_who_do_not_know_them() -> None:
+    assert arranged(PUT, "fence outcome entry tags? lines?", "fence value ttl_ms", b"v", 5) == ((b"O", b"E"), (b"v", 5))
+    with pytest.raises(Unfit, match=r"^the key tags$"):
+        arranging(PUT, script("fence outcome tags? entry", "fence value ttl_ms"))
+
+
+@pytest.mark.parametrize("given", [(b"O", b"E"), (b"O", b"E", b"T")])
+def test_a_call_that_leaves_out_its_last_keys_does_so_for_an_older_script_too(given: tuple[bytes, ...]) -> None:
+    call = PUT._replace(keys=("fence", "outcome", "entry", "tags"))
+    assert arranged(call, "fence entry", "fence value ttl_ms", b"v", 5, given_keys=given) == ((b"E",), (b"v", 5))
+    assert arranged(call, "fence entry outcome tags?", "fence value ttl_ms", b"v", 5, given_keys=given) == (
+        (b"E", b"O", *given[2:]),
+        (b"v", 5),
+    )
 
 
 def test_the_items_of_a_batch_follow_as_they_were_sent() -> None:

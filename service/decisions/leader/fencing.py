@@ -257,6 +257,7 @@ class Fencing:
         if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT"):
             reply = await link.execute("EVAL", script.source, len(keys), *keys, *arguments)
         if isinstance(reply, hiredis.ReplyError):
+            self._primaries.heed(str(reply))
             raise typed_error(str(reply), link.address)
         return list(reply)
 

@@ -6,7 +6,7 @@ does flag.
 
 from collections.abc import Callable
 
-from tests.chaos.checkers.cache import no_stale_read
+from tests.chaos.checkers.cache import no_stale_read, no_stale_strong_read
 from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
@@ -31,7 +31,7 @@ LOCKS: tuple[Checker, ...] = (
     is_a_semaphore,
 )
 QUEUES: tuple[Checker, ...] = (no_acknowledged_message_is_lost, superseded_receipts_are_refused)
-CACHES: tuple[Checker, ...] = (no_stale_read,)
+CACHES: tuple[Checker, ...] = (no_stale_read, no_stale_strong_read)
 CHECKERS = LOCKS + QUEUES + CACHES
 
 

@@ -1,0 +1,85 @@
+"""Queue operations of the API: on topics as a whole."""
+
+from service.error_registry import TopicFull, TopicInUse, TopicPaused
+from service.http.operation import Operation
+from service.queue.topic_wire import (
+    Configured,
+    Deleted,
+    DeleteRequest,
+    Kicked,
+    KickRequest,
+    PauseRequest,
+    PeekedPage,
+    PeekRequest,
+    Purged,
+    PurgeRequest,
+    Redriven,
+    RedriveRequest,
+    SettingsRequest,
+)
+
+OPERATIONS = (
+    Operation(
+        path="/queue/settings",
+        summary="Set what holds for a topic; what is not named stays, null takes back.",
+        request=SettingsRequest,
+        replies=(Configured,),
+        errors=(TopicInUse,),
+        bind=lambda context: lambda request, _: context.administration.configure(request),
+        examples=({"topic": "t", "max_deliveries": 3, "backoff_ms": 1000},),
+    ),
+    Operation(
+        path="/queue/pause",
+        summary="Pause or resume what goes into a topic and what comes out.",
+        request=PauseRequest,
+        replies=(Configured,),
+        errors=(),
+        bind=lambda context: lambda request, _: context.administration.pause(request),
+        examples=({"topic": "t", "consume": True},),
+    ),
+    Operation(
+        path="/queue/peek",
+        summary="A page of the messages in one state.",
+        request=PeekRequest,
+        replies=(PeekedPage,),
+        errors=(),
+        bind=lambda context: lambda request, _: context.administration.peek(request),
+        examples=({"topic": "t", "state": "dead"},),
+    ),
+    Operation(
+        path="/queue/redrive",
+        summary="Give dead letters another chance, in this topic or in another.",
+        request=RedriveRequest,
+        replies=(Redriven,),
+        errors=(TopicFull, TopicPaused),
+        bind=lambda context: lambda request, _: context.administration.redrive(request),
+        examples=({"topic": "t", "max": 10},),
+    ),
+    Operation(
+        path="/queue/kick",
+        summary="Make delayed messages ready now.",
+        request=KickRequest,
+        replies=(Kicked,),
+        errors=(),
+        bind=lambda context: lambda request, _: context.administration.kick(request),
+        examples=({"topic": "t", "max": 10},),
+    ),
+    Operation(
+        path="/queue/purge",
+        summary="Remove messages for good.",
+        request=PurgeRequest,
+        replies=(Purged,),
+        errors=(),
+        bind=lambda context: lambda request, _: context.administration.purge(request),
+        examples=({"topic": "t", "state": "dead"},),
+    ),
+    Operation(
+        path="/queue/delete",
+        summary="Remove a topic with all that is in it and was set for it.",
+        request=DeleteRequest,
+        replies=(Deleted,),
+        errors=(TopicInUse,),
+        bind=lambda context: lambda request, _: context.administration.delete(request),
+        examples=({"topic": "t"},),
+    ),
+)

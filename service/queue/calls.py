@@ -1,0 +1,32 @@
+"""The queue scripts and what they take."""
+
+from service.queue.topics import TOPIC_KEYS
+from service.store.scripts import declare
+
+_KEYS = f"fence outcome {TOPIC_KEYS}"
+_ONCE = "fence fingerprint keep_ms"
+_DELIVERY = "id delivery generation"
+_DUTY = "fence assignment node"
+
+PUBLISH = declare("queue.publish", keys=_KEYS, args=f"{_ONCE} options id+ delay_ms+ data+")
+CONSUME = declare(
+    "queue.consume", keys=_KEYS, args=f"{_ONCE} max visibility_ms is_default? consumer? taker session_ms?"
+)
+ACK = declare("queue.ack", keys=_KEYS, args=f"{_ONCE} id+ delivery+ generation+")
+NACK = declare("queue.nack", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} delay_ms backs_off? reason")
+EXTEND = declare("queue.extend", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} visibility_ms")
+LEFT = declare("queue.left", keys="fence messages inflight", args=f"fence {_DELIVERY}")
+WITHDRAW = declare("queue.withdraw", keys=_KEYS, args=f"{_ONCE} taker")
+ATTEND = declare("queue.attend", keys="fence sessions", args="fence session session_ms")
+
+CONFIGURE = declare("queue.configure", keys=_KEYS, args=f"{_ONCE} changes")
+KICK = declare("queue.kick", keys=_KEYS, args=f"{_ONCE} state max id+")
+PURGE = declare("queue.purge", keys=_KEYS, args=f"{_ONCE} state is_forced id+")
+_INSPECTED = "messages ready delayed inflight settings urgent line ghosts takers dead flow"
+INSPECTED = tuple(_INSPECTED.split())
+INSPECT = declare("queue.inspect", keys=f"fence {_INSPECTED}", args="fence")
+PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead")
+PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)}", args="fence state offset limit")
+
+DUE = declare("queue.due", keys="fence duty due", args=_DUTY)
+TEND = declare("queue.tend", keys=f"fence duty {TOPIC_KEYS}", args=_DUTY)
