@@ -635,6 +635,24 @@ class TopicInUse(SimpulError):
         super().__init__(topic=topic, reason=reason, **shown)
 
 
+class TopicUnknown(SimpulError):
+    """There is no such topic."""
+
+    code = "topic_unknown"
+    status = 404
+    title = "There is no such topic"
+    detail_template = (
+        'Topic {topic} has no messages, and nothing was set for it.'
+    )
+    action = (
+        'Check the name. If it was deleted before, nothing needs to be done.'
+    )
+    retry = "no"
+
+    def __init__(self, *, topic: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, **shown)
+
+
 class ConsumersFull(SimpulError):
     """Too many consumers wait."""
 
@@ -1337,6 +1355,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     TopicFull.code: TopicFull,
     TopicPaused.code: TopicPaused,
     TopicInUse.code: TopicInUse,
+    TopicUnknown.code: TopicUnknown,
     ConsumersFull.code: ConsumersFull,
     TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,

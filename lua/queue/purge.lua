@@ -14,6 +14,7 @@
 -- Replies:
 --   OK removed more: so many messages; more = 1 when another call has more to do
 --   TOPIC_IN_USE setting: refused, messages are in flight
+--   TOPIC_UNKNOWN: refused, the whole topic is to go, and nothing is there
 -- Complexity: O(n log m) with n removed, at most 1000 a call, and m in the state
 -- Retry: safe with the same request id
 --- @include lib/topic_fence
@@ -29,6 +30,9 @@ end
 --- @include lib/takers
 local state = ARGV[4]
 local removed, purge_max = 0, 1000
+if state == "topic" and redis.call("EXISTS", messages, settings) == 0 then
+  return { TOPIC_UNKNOWN }
+end
 if state == "topic" and ARGV[5] ~= "1" and redis.call("ZCOUNT", inflight, "(" .. now_ms, "+inf") > 0 then
   return { TOPIC_IN_USE, "inflight" }
 end

@@ -1,6 +1,6 @@
 """Queue operations of the API: on topics as a whole."""
 
-from service.error_registry import TopicFull, TopicInUse, TopicPaused
+from service.error_registry import TopicFull, TopicInUse, TopicPaused, TopicUnknown
 from service.http.operation import Operation
 from service.queue.topic_wire import (
     Configured,
@@ -78,7 +78,7 @@ OPERATIONS = (
         summary="Remove a topic with all that is in it and was set for it.",
         request=DeleteRequest,
         replies=(Deleted,),
-        errors=(TopicInUse,),
+        errors=(TopicInUse, TopicUnknown),
         bind=lambda context: lambda request, _: context.administration.delete(request),
         examples=({"topic": "t"},),
     ),

@@ -13,6 +13,11 @@ CONSUME = declare(
     "queue.consume", keys=_KEYS, args=f"{_ONCE} max visibility_ms is_default? consumer? taker session_ms?"
 )
 ACK = declare("queue.ack", keys=_KEYS, args=f"{_ONCE} id+ delivery+ generation+")
+ACK_CONSUME = declare(
+    "queue.ack_consume",
+    keys=_KEYS,
+    args=f"{_ONCE} max visibility_ms is_default consumer if_acked id+ delivery+ generation+",
+)
 NACK = declare("queue.nack", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} delay_ms backs_off? reason")
 EXTEND = declare("queue.extend", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} visibility_ms")
 LEFT = declare("queue.left", keys="fence messages inflight", args=f"fence {_DELIVERY}")
@@ -25,7 +30,7 @@ PURGE = declare("queue.purge", keys=_KEYS, args=f"{_ONCE} state is_forced id+")
 _INSPECTED = "messages ready delayed inflight settings urgent line ghosts takers dead flow"
 INSPECTED = tuple(_INSPECTED.split())
 INSPECT = declare("queue.inspect", keys=f"fence {_INSPECTED}", args="fence")
-PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead")
+PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead", "ghosts")
 PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)}", args="fence state offset limit")
 
 DUE = declare("queue.due", keys="fence duty due", args=_DUTY)

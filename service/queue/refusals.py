@@ -10,6 +10,7 @@ from service.error_registry import (
     TopicInUse,
     TopicKeysWanted,
     TopicPaused,
+    TopicUnknown,
 )
 from service.errors import SimpulError
 
@@ -18,6 +19,7 @@ _WHY_IN_USE = {
     b"max_length": "max_length is below the number of messages there are",
     b"inflight": "messages are in flight; force deletes them, too",
 }
+_OF_A_TOPIC = {one.code.encode(): one for one in (TopicPaused, TopicKeysWanted, TopicUnknown)}
 
 
 def refusal(reply: list[Any], topic: str, message_id: str = "", request_id: str | None = None) -> SimpulError:
@@ -30,6 +32,6 @@ def refusal(reply: list[Any], topic: str, message_id: str = "", request_id: str 
         return TopicInUse(topic=topic, reason=_WHY_IN_USE[reply[1]])
     if code == b"extension_too_long":
         return ExtensionTooLong(topic=topic, id=message_id, most_ms=reply[1])
-    if code in (b"topic_paused", b"topic_keys_wanted"):
-        return (TopicPaused if code == b"topic_paused" else TopicKeysWanted)(topic=topic)
+    if code in _OF_A_TOPIC:
+        return _OF_A_TOPIC[code](topic=topic)
     return BY_CODE[code.decode()](topic=topic, id=message_id)

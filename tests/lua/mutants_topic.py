@@ -4,9 +4,11 @@ from tests.lua import test_queue_attend as attend
 from tests.lua import test_queue_attributes as attributes
 from tests.lua import test_queue_configure as configure
 from tests.lua import test_queue_due as due
+from tests.lua import test_queue_inspect as inspect
 from tests.lua import test_queue_kick as kick
 from tests.lua import test_queue_limits as limits
 from tests.lua import test_queue_ordering as ordering
+from tests.lua import test_queue_peek as peek
 from tests.lua import test_queue_purge as purge
 from tests.lua import test_queue_takers as takers
 from tests.lua import test_queue_tend as tend
@@ -75,7 +77,7 @@ MUTANTS = (
     ),
     Mutant(
         "turn not passed on",
-        "queue/ack",
+        "lib/settle",
         "pass_turn(key)",
         "local _ = key",
         ordering.test_whatever_ends_a_message_lets_the_next_of_its_key_come,
@@ -124,6 +126,34 @@ MUTANTS = (
         'if redis.call("EXISTS", busy) == 1 then',
         "if false then",
         ordering.test_how_many_of_a_key_are_under_way_is_not_changed_while_some_are,
+    ),
+    Mutant(
+        "key concurrency refused that holds already",
+        "queue/configure",
+        "(tonumber(changes.key_concurrency) or 1) ~= (topic.key_concurrency or 1)",
+        "changes.key_concurrency ~= topic.key_concurrency",
+        configure.test_a_key_concurrency_that_holds_already_may_be_set_at_any_time,
+    ),
+    Mutant(
+        "removed id shown",
+        "queue/peek",
+        'is_removed(id) and "" or id',
+        "id",
+        peek.test_what_was_removed_and_published_again_is_shown_once_in_its_place,
+    ),
+    Mutant(
+        "removed id shown on a later page",
+        "queue/peek",
+        "if past > 0 and past <= look_max then",
+        "if false then",
+        peek.test_what_was_removed_and_published_again_is_shown_once_in_its_place,
+    ),
+    Mutant(
+        "age of a removed id",
+        "queue/inspect",
+        "if not is_removed(id) then",
+        "if is_removed then",
+        inspect.test_the_age_passes_over_what_was_removed,
     ),
     Mutant(
         "length cut below what is there",
@@ -247,7 +277,7 @@ MUTANTS = (
     ),
     Mutant(
         "woken in vain and last in line",
-        "lib/take",
+        "lib/settle_taker",
         "(first or 1000000000001) - 1",
         "(first or 1000000000001) + 1",
         takers.test_a_consumer_woken_in_vain_is_the_first_in_line_again,
@@ -268,7 +298,7 @@ MUTANTS = (
     ),
     Mutant(
         "nobody woken by an ack",
-        "queue/ack",
+        "lib/settle",
         "wake_takers()",
         "",
         takers.test_whatever_makes_a_message_available_wakes_a_consumer,
@@ -372,6 +402,13 @@ MUTANTS = (
         'state == "topic" and ARGV[5] ~= "1" and',
         "ARGV[5] == nil and",
         purge.test_a_topic_goes_with_all_it_has,
+    ),
+    Mutant(
+        "deleted though there is nothing",
+        "queue/purge",
+        'redis.call("EXISTS", messages, settings) == 0',
+        "false and TOPIC_UNKNOWN",
+        purge.test_a_topic_of_which_there_is_nothing_cannot_be_deleted,
     ),
     Mutant(
         "purged without a cap",

@@ -197,6 +197,14 @@ def event_of(entry: list[Any]) -> Event:
     return Event(entry_id.decode(), event, lock, owner, token, mode, fields)
 
 
+def deliveries_of(fields: list[Any]) -> list[Delivered]:
+    groups = zip(*[iter(fields)] * 4, strict=True)
+    return [
+        Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
+        for message_id, receipt, attempt, record in groups
+    ]
+
+
 Snapshot = dict[bytes, tuple[bytes, bool]]
 
 
@@ -587,11 +595,7 @@ class Runner:
     def consume(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[Delivered]:
         reply = self.consume_raw(most, visibility_ms, **args)
         assert reply.code == "ok", reply
-        groups = zip(*[iter(reply.fields)] * 4, strict=True)
-        return [
-            Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
-            for message_id, receipt, attempt, record in groups
-        ]
+        return deliveries_of(reply.fields)
 
     def consume_ids(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[str]:
         return [delivered.id for delivered in self.consume(most, visibility_ms, **args)]
@@ -606,6 +610,13 @@ class Runner:
         reply = self.call("queue.ack", topic, items=[delivery_named(receipt) for receipt in receipts], **args)
         assert reply.code == "ok", reply
         return [code.decode() for code in reply.fields]
+
+    def ack_consume(
+        self, *receipts: str, most: int = 1, visibility_ms: int = 60_000, if_acked: bool = False, **args: Any
+    ) -> Reply:
+        given = {"is_default": "", "consumer": "c1", "if_acked": 1 if if_acked else "", **args}
+        items = [delivery_named(receipt) for receipt in receipts]
+        return self.call("queue.ack_consume", "topic", items=items, max=most, visibility_ms=visibility_ms, **given)
 
     def nack(self, receipt: str, delay_ms: int = 0, *, topic: str = "topic", **args: Any) -> str:
         return self.hand_back(receipt, delay_ms, topic=topic, **args).code

@@ -42,6 +42,7 @@ MUTATIONS: dict[str, Once] = {
     "queue.publish": lambda run, rid: run.publish("new", Message("late", delay_ms=5_000), request_id=rid),
     "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
     "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
+    "queue.ack_consume": lambda run, rid: run.ack_consume("m1", request_id=rid),
     "queue.nack": lambda run, rid: run.hand_back("m1", request_id=rid),
     "queue.configure": lambda run, rid: run.configure(max_deliveries=3, request_id=rid),
     "queue.kick": lambda run, rid: run.kick("delayed", request_id=rid),

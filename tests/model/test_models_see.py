@@ -94,6 +94,8 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "purged in flight",
         "delivered for ever",
         "concurrency not kept",
+        "length not kept",
+        "key concurrency changed under way",
     ),
     AtomicMachine: (
         "acknowledged before all is checked",

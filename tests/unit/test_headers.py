@@ -27,6 +27,7 @@ OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
 UNPACKED_WHOLE = {
     *("redis.call", "option"),  # a fixed number of values
     *("fields_of", "deliveries", "ends", "fields"),  # two for each of a chunk, of 500 at the most
+    *("asked", "marks", "named"),  # one for each of a chunk, of 500 at the most
     *("forgotten", "late", "topics"),  # read with a LIMIT of 100
 }
 """What is unpacked without saying from where to where; anything else says so, and at most 1000 values."""
