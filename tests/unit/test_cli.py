@@ -29,6 +29,7 @@ WORDS = {
     "lock.inspect": "resource=r1",
     "queue.publish": 'topic=t id=m1 data={"x":1}',
     "queue.consume": "topic=t",
+    "queue.ack_consume": "topic=t receipt=1.1.1700000000000.m1",
     "queue.ack": "topic=t receipt=1.1.1700000000000.m1",
     "queue.nack": "topic=t receipt=1.1.1700000000000.m1",
     "queue.extend": "topic=t receipt=1.1.1700000000000.m1",
