@@ -725,6 +725,24 @@ class VersionMismatch(SimpulError):
         super().__init__(key=key, version=version, if_version=if_version, **shown)
 
 
+class KeyAbsent(SimpulError):
+    """The key has no value."""
+
+    code = "key_absent"
+    status = 404
+    title = "The key has no value"
+    detail_template = (
+        '{key} has no value.'
+    )
+    action = (
+        'Put one; who makes values that are missing reads with POST /cache/get and fill_ms.'
+    )
+    retry = "no"
+
+    def __init__(self, *, key: Any, **shown: Any) -> None:
+        super().__init__(key=key, **shown)
+
+
 class FillSuperseded(SimpulError):
     """Somebody else fills the key, or it was written since."""
 
@@ -1360,6 +1378,7 @@ BY_CODE: dict[str, type[SimpulError]] = {
     SchedulesFull.code: SchedulesFull,
     TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,
+    KeyAbsent.code: KeyAbsent,
     FillSuperseded.code: FillSuperseded,
     TagNotShared.code: TagNotShared,
     OperationRefused.code: OperationRefused,

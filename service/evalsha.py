@@ -84,6 +84,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "flow": lambda place: place.partition.flow + place.name,
     "entry": lambda place: place.partition.cache + place.name,
     "tag": lambda place: place.partition.tag + place.name,
+    "names": lambda place: place.partition.names,
     "part": lambda place: place.partition.cache + place.name,
 }
 """Every key name a script header may use; a test fails for a script with another one."""
@@ -102,6 +103,7 @@ _PARTITION_KEYS = frozenset(
         "sessions",
         "granted",
         "lock_events",
+        "names",
         "due",
         "timetable",
         "schedules",

@@ -124,6 +124,10 @@ TAGS_MAX = 16
 FILL_MS_MIN = 50
 FILL_MS_MAX = 60_000
 """How long one caller may take to make a missing value while others wait for it."""
+PREFIX_BYTES_MIN = 3
+"""A shorter prefix may mean nearly every key, and is taken with `all` only."""
+PREFIX_REMOVED_MAX = 100_000
+"""Values, about, that a prefix removes in one request; `more` says that there may be others."""
 AUDIT_MAX = 1_000
 AUDIT_DEFAULT = 100
 """Copies of a node that one audit looks at."""

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from service.atomic import Groups
-from service.cache import Auditor, Caches, Keeper, NearCache
+from service.cache import Auditor, Caches, Keeper, Names, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
@@ -47,6 +47,7 @@ class Context:
     watching: Watching
     near: NearCache
     keeper: Keeper
+    cache_names: Names
     auditor: Auditor
     locks: Locks
     listing: Listing

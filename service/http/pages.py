@@ -21,6 +21,7 @@ from service.error_registry import (
     FieldInvalid,
     FieldMissing,
     FieldUnknown,
+    KeyAbsent,
     NoDelegation,
     NodeStopping,
     NotCommitted,
@@ -32,7 +33,7 @@ from service.error_registry import (
     WatchersFull,
 )
 from service.errors import SimpulError
-from service.http import cluster, events, scripts
+from service.http import cache_value, cluster, events, scripts
 from service.http.cluster import ClusterState
 from service.http.context import Context
 from service.http.metrics import registry
@@ -96,6 +97,8 @@ class Page(NamedTuple):
     errors: tuple[type[SimpulError], ...] = ()
     parameters: tuple[Parameter, ...] = ()
     """What it takes in the query of its URL."""
+    has_etag: bool = False
+    """Its answer has an ETag, and who sends that as If-None-Match is answered 304 while it holds."""
 
 
 async def _lock(context: Context, request: Request) -> LockState:
@@ -221,6 +224,15 @@ PAGES = (
     ),
     Page("/queue/{topic}", "How many messages a topic has.", TopicState, _topic, (FieldInvalid, PathNotUnicode)),
     Page(
+        "/cache/{key}",
+        "The value of a key, as it was put.",
+        "application/json",
+        None,
+        (KeyAbsent, FieldInvalid, FieldUnknown, PathNotUnicode),
+        cache_value.PARAMETERS,
+        has_etag=True,
+    ),
+    Page(
         "/events",
         "What happens to locks, as it happens.",
         EVENT_STREAM,
@@ -262,7 +274,11 @@ class _RestOfPath(StringConvertor):
 
 register_url_convertor("rest", _RestOfPath())
 
-_TAKES_REST_OF_PATH = {"/lock/{resource}": "/lock/{resource:rest}", "/queue/{topic}": "/queue/{topic:rest}"}
+_TAKES_REST_OF_PATH = {
+    "/lock/{resource}": "/lock/{resource:rest}",
+    "/queue/{topic}": "/queue/{topic:rest}",
+    "/cache/{key}": "/cache/{key:rest}",
+}
 
 
 def refuse(error: SimpulError) -> Response:
@@ -291,7 +307,10 @@ def routes(context: Context, openapi: bytes) -> list[Route]:
     async def watch(request: Request) -> Response:
         return cast("Response", await events.open_stream(context, request))
 
-    texts = {"/metrics": metrics, "/openapi.json": api, "/events": watch}
+    async def value(request: Request) -> Response:
+        return await cache_value.show_value(context, request, name_in_path(request, "/cache/"))
+
+    texts = {"/cache/{key}": value, "/metrics": metrics, "/openapi.json": api, "/events": watch}
     return [
         Route(_TAKES_REST_OF_PATH.get(page.path, page.path), texts.get(page.path) or _endpoint(page, context))
         for page in PAGES

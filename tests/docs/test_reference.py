@@ -37,7 +37,7 @@ OTHER_WORDS = {
     *("parse_hold", "parse_record", "own_hold", "look_at_hold", "has_permits", "write_hold", "end_hold", "hand_over"),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
-    *("parse_marks", "entry_version", "read_head"),
+    *("parse_marks", "entry_version", "read_head", "names_are_kept", "keep_name"),
     *("version_against", "next_version", "write_entry", "remove_entry", "give_tag", "parse_operation", "check_hold"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",

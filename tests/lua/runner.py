@@ -33,11 +33,13 @@ _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
 -- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
 -- A quarantine ends at a time written in its value, and so do grants that are not confirmed; a hold has the time of its
--- grant, and those who wait are told of times, too. The scores of waiters are places in a line.
+-- grant, those who wait are told of times, too, and a cache entry may have times before its value. The scores of
+-- waiters are places in a line, those of tags are versions, and names have none.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
   local has_places = string.find(key, "}:waiters:") or string.find(key, "}:urgent:") or string.find(key, "}:line:")
+    or string.find(key, "}:tag:") or string.find(key, "}:names$")
   if kind == "zset" and not has_places then
     local is_takers = string.find(key, "}:takers:")
     local all = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
@@ -59,6 +61,17 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
       if head then
         redis.call("HSET", key, all[at], head .. string.format("%.0f", ends_at - ms) .. rest)
       end
+    end
+  end
+  if string.find(key, "}:cache:") then
+    local version, fresh_until, made, lease_until, rest =
+      string.match(redis.call("GET", key), "^(%d+)~(%d+)(%.%d+%.[%w-]*%.)(%d+)(.*)$")
+    if version then
+      local function sooner(at)
+        return string.format("%.0f", at == "0" and 0 or at - ms)
+      end
+      local marks = sooner(fresh_until) .. made .. sooner(lease_until)
+      redis.call("SET", key, version .. "~" .. marks .. rest, "KEEPTTL")
     end
   end
   if string.find(key, "}:quarantine$") then
@@ -262,6 +275,7 @@ class Runner:
             "dead": one.dead + suffix,
             "flow": one.flow + suffix,
             "entry": one.cache + suffix,
+            "names": one.names,
             "tag": one.tag + suffix,
         }
 
@@ -291,6 +305,7 @@ class Runner:
             "keep_ms": self.keep_ms,
             "wake_channel": WAKE_CHANNEL,
             "channel": CHANNEL,
+            "knows_names": 1,
             **args,
         }
         argv = [given[arg.name] for arg in script.args if not arg.repeats]
@@ -728,7 +743,7 @@ class Runner:
         fingerprint: str | None = None,
     ) -> Reply:
         known = self.keys_of(key, request_id)
-        keys = [known[name] for name in ("fence", "outcome", "versions", "entry")]
+        keys = [known[name] for name in ("fence", "outcome", "versions", "entry", "names")]
         of_request = (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint
         argv = [self.fence, of_request, self.keep_ms, value, ttl_ms, if_version, CHANNEL, stale_ms, fill_token, key]
         reply = self.evalsha(self.scripts["cache.store"], [*keys, *(self.key("tag", tag) for tag in tags)], argv)
@@ -764,6 +779,32 @@ class Runner:
         keys += [self.key("entry", name) for name in names]
         reply = self.evalsha(self.scripts["cache.untag"], keys, [self.fence, CHANNEL, *names])
         return Reply(reply[0].decode(), reply[1:])
+
+    def begin_names(self, build: str = "b1") -> Reply:
+        return self.call("cache.begin_names", "", build=build)
+
+    def add_names(self, *names: str, build: str = "b1", is_last: int = 0) -> Reply:
+        keys = [self.partition.fence, self.partition.names, *(self.key("entry", name) for name in names)]
+        reply = self.evalsha(self.scripts["cache.add_names"], keys, [self.fence, build, is_last])
+        return Reply(reply[0].decode(), reply[1:])
+
+    def keep_names(self, *there: str) -> None:
+        """From now on the names of keys are kept, and of those that are there already."""
+        assert self.begin_names() == ("ok", [0])
+        assert self.add_names(*there, is_last=1) == ("ok", [1])
+
+    def named(self, prefix: str = "", after: str = "", most: int = 1_000) -> list[bytes]:
+        is_whole, _, *names = self.call("cache.named", "", prefix=prefix, after=after, max=most).fields
+        assert is_whole, "the names of all keys are kept"
+        return names
+
+    def counter(self) -> int:
+        return int(self.call("cache.named", "", prefix="", after="", max=1).fields[1])
+
+    def remove_named(self, *names: str, up_to: int | None = None) -> Reply:
+        up_to = self.counter() if up_to is None else up_to
+        first, *more = names
+        return self.call("cache.remove_named", first, more_keys=more, up_to=up_to)
 
     def invalidate(self, *keys: str, **args: Any) -> Reply:
         return self.call("cache.invalidate", keys[0], more_keys=keys[1:], **args)

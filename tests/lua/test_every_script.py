@@ -74,6 +74,7 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "cache.read": lambda run: run.read("k", "none"),
     "cache.tagged": lambda run: run.call("cache.tagged", "t", max=10),
     "cache.compare": lambda run: run.compare(k=1),
+    "cache.named": lambda run: run.call("cache.named", "", prefix="", after="", max=9),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
@@ -91,6 +92,9 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.give_back": lambda run: run.give_back("a", token_of(run)),
     "cache.untag": lambda run: run.untag("t", "k"),
     "cache.fill": lambda run: run.fill("none"),
+    "cache.begin_names": lambda run: run.begin_names(),
+    "cache.add_names": lambda run: run.add_names("k"),
+    "cache.remove_named": lambda run: run.remove_named("k", up_to=0),
     "lock.attend": lambda run: run.attend(),
     "queue.attend": lambda run: run.call("queue.attend", "", session=SESSION, session_ms=SESSION_MS),
     "queue.due": lambda run: run.due(),

@@ -103,7 +103,18 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "version not compared in a group",
         "group done again by a repeat",
     ),
-    CacheMachine: ("version not compared", "put without lifetime", "only the first key removed"),
+    CacheMachine: (
+        "version not compared",
+        "put without lifetime",
+        "only the first key removed",
+        "late filler let in",
+        "two fillers at a time",
+        "value stored since removed by its old tag",
+        "version of one of many not compared",
+        "name of a stored key left out",
+        "value put since removed by prefix",
+        "name outlives its key",
+    ),
 }
 ALL = {one.rule: one for one in MUTANTS}
 
