@@ -90,7 +90,6 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
 _WORDS = {
     "boolean": "false, true",
     "object": "one of each resource",
-    "headers": f"up to {limits.HEADERS_MAX} texts",
 }
 _PAYLOADS = {
     "data": limits.PAYLOAD_BYTES_MAX,
@@ -102,8 +101,10 @@ _PAYLOADS = {
 def _range(name: str, about: dict[str, Any]) -> str:
     if "type" not in about and "enum" not in about:
         return f"up to {_PAYLOADS[name]} bytes"
-    if name in _WORDS or about.get("type") in _WORDS:
-        return _WORDS[name if name in _WORDS else about["type"]]
+    if "maxProperties" in about:
+        return f"up to {about['maxProperties']} texts"
+    if about.get("type") in _WORDS:
+        return _WORDS[about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
     if about["type"] == "array":
