@@ -107,6 +107,10 @@ def _range(name: str, about: dict[str, Any]) -> str:
         return _WORDS[about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
+    return _range_of_type(about)
+
+
+def _range_of_type(about: dict[str, Any]) -> str:
     if about["type"] == "array":
         return f"{about['minItems']}-{about['maxItems']} items"
     if about["type"] == "string":
