@@ -47,7 +47,9 @@ class Times(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.every_ms:
             found = self._multiple(at_ms) + self.every_ms
         else:
-            found = _ms(next(CronSim(self.cron, self._local(at_ms))))
+            # It starts from the wall time, which in the hour that comes twice is that of the first: what it finds then
+            # may have been already.
+            found = next(tick for tick in map(_ms, CronSim(self.cron, self._local(at_ms))) if tick > at_ms)
         return None if self.ends_at_ms and found > self.ends_at_ms else found
 
     def latest(self, at_ms: int, least_ms: int) -> int:

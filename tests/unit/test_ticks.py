@@ -117,6 +117,18 @@ def test_a_time_that_a_day_has_twice_comes_once() -> None:
     assert first(times, "2027-10-30T12:00", 2) == ["2027-10-31T02:30+02:00", "2027-11-01T02:30+01:00"]
 
 
+@pytest.mark.parametrize("cron", ["30 2 * * *", "*/20 * * * *", "0 1,2,3 * * *", "15 1 * * *"])
+@pytest.mark.parametrize("zone", [BERLIN, "Australia/Lord_Howe", "America/New_York"])
+@pytest.mark.parametrize("day", ["2026-03-28T20:00", "2026-10-24T20:00", "2026-04-04T10:00", "2026-11-01T00:00"])
+def test_the_next_tick_does_not_depend_on_when_it_is_asked_for(cron: str, zone: str, day: str) -> None:
+    """In the hour that comes twice, too: what was said then must not publish a tick of the first time again."""
+    times, since = Times(cron, time_zone=zone), ms(day)
+    until = since + 12 * HOUR_MS
+    ticks = list(islice(times.following(since), 40))
+    for at in range(since, until, HOUR_MS // 6):
+        assert times.after(at) == next(tick for tick in ticks if tick > at)
+
+
 def test_what_comes_every_half_hour_comes_so_through_both() -> None:
     times = Times("*/30 * * * *", time_zone=BERLIN)
     for day in ("2027-03-28T00:00", "2027-10-31T00:00"):
