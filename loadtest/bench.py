@@ -19,7 +19,7 @@ import httpx2
 
 from loadtest import processes, report
 from loadtest.endpoints import ENDPOINTS, Api, Endpoint
-from loadtest.generator import Figures, LoadError, children_cpu_s, wrk
+from loadtest.generator import Figures, LoadError, wrk
 from loadtest.processes import Served, ServeError
 from loadtest.report import Round
 from service.embedded import EmbeddedError, EmbeddedValkey
@@ -88,7 +88,7 @@ async def measure(options: argparse.Namespace) -> tuple[dict[str, list[Round]], 
         starlette, bare = await enter(processes.echo("starlette")), await enter(processes.echo("asgi"))
         client = await enter(httpx2.AsyncClient(base_url=node.url, timeout=30))
         pids = [os.getpid(), valkey.child.pid, *(served.process.pid for served in (node, starlette, bare))]
-        others = _Others(pids)
+        others = processes.Others(pids)
         bench = Bench(node, starlette, bare, valkey, Api(client), options.seconds, options.connections)
         for number in range(options.rounds + 1):
             # The first round warms up: caches, allocators, and the branch predictor of a shared machine.
@@ -102,22 +102,6 @@ async def measure(options: argparse.Namespace) -> tuple[dict[str, list[Round]], 
                 if number:
                     found[endpoint.name].append(measured)
         return found, others.cores
-
-
-class _Others:
-    """CPU time that went to neither us nor what we started: a figure taken on a busy machine should say so."""
-
-    def __init__(self, pids: list[int]) -> None:
-        self._pids = pids
-        self._began = monotonic()
-        self._before_s = self._others_s()
-
-    @property
-    def cores(self) -> float:
-        return max(0.0, self._others_s() - self._before_s) / (monotonic() - self._began)
-
-    def _others_s(self) -> float:
-        return processes.machine_busy_s() - children_cpu_s() - sum(map(processes.cpu_s, self._pids))
 
 
 def _progress(number: int, rounds: int, endpoint: Endpoint) -> None:

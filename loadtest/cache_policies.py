@@ -3,7 +3,8 @@
 The traces are those that such comparisons are usually made on: Zipf (few keys are read often), the same with a scan
 through it now and then (a batch job), and a loop that is a little larger than the cache. A seed makes the same trace.
 
-S3-FIFO is the scan-resistant one: Yang et al., SOSP 2023.
+S3-FIFO is the scan-resistant one: Yang et al., SOSP 2023. Libraries with W-TinyLFU are held against both where they are
+installed (`pip install moka-py theine`), also in what a hit costs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import random
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import accumulate
-from typing import Protocol
+from time import perf_counter
+from typing import Any, Protocol
 
 
 class Policy(Protocol):
@@ -80,6 +84,28 @@ class S3Fifo:
                 self._main[oldest] = reads - 1
 
 
+class Moka:
+    def __init__(self, size: int) -> None:
+        self._cache: Any = import_module("moka_py").Moka(size)
+
+    def read(self, key: int) -> bool:
+        if self._cache.get(key) is not None:
+            return True
+        self._cache.set(key, True)
+        return False
+
+
+class Theine:
+    def __init__(self, size: int) -> None:
+        self._cache: Any = import_module("theine").Cache(size)
+
+    def read(self, key: int) -> bool:
+        if self._cache.get(key)[1]:
+            return True
+        self._cache.set(key, True)
+        return False
+
+
 def zipf(chance: random.Random, keys: int, reads: int, skew: float) -> Iterator[int]:
     bounds = list(accumulate(1 / rank**skew for rank in range(1, keys + 1)))
     for _ in range(reads):
@@ -102,6 +128,20 @@ def loop(size: int, reads: int) -> Iterator[int]:
 
 
 POLICIES: dict[str, Callable[[int], Policy]] = {"LRU": Lru, "S3-FIFO": S3Fifo}
+LIBRARIES: dict[str, Callable[[int], Policy]] = {"moka_py": Moka, "theine": Theine}
+HITS = 100_000
+
+
+def hit_ns(policy: Policy, size: int) -> float:
+    """What a hit costs, among as many keys as a tenth of the cache holds."""
+    keys = range(max(size // 10, 1))
+    for key in keys:
+        policy.read(key)
+    began = perf_counter()
+    for _ in range(HITS // len(keys)):
+        for key in keys:
+            policy.read(key)
+    return (perf_counter() - began) / (HITS // len(keys) * len(keys)) * 1e9
 
 
 def ratio(policy: Policy, trace: Iterator[int]) -> float:
@@ -125,11 +165,14 @@ def main() -> int:
     }
     traces["Zipf 0.9 with scans"] = lambda: zipf_and_scans(random.Random(asked.seed), asked.keys, asked.reads, 0.9)
     traces["loop of 1.25 times the size"] = lambda: loop(asked.size, asked.reads)
-    print(f"| trace | {' | '.join(POLICIES)} |")
-    print(f"|---|{'---:|' * len(POLICIES)}")
+    policies = {**POLICIES, **{name: make for name, make in LIBRARIES.items() if find_spec(name)}}
+    print(f"| trace | {' | '.join(policies)} |")
+    print(f"|---|{'---:|' * len(policies)}")
     for name, trace in traces.items():
-        ratios = [f"{ratio(make(asked.size), trace()):.1%}" for make in POLICIES.values()]
+        ratios = [f"{ratio(make(asked.size), trace()):.1%}" for make in policies.values()]
         print(f"| {name} | {' | '.join(ratios)} |")
+    costs = [f"{hit_ns(make(asked.size), asked.size):.0f} ns" for make in policies.values()]
+    print(f"| a hit | {' | '.join(costs)} |")
     return 0
 
 

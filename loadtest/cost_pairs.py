@@ -42,17 +42,24 @@ class Setting:
 
     def call(self, script: str, name: str, *, all_keys: bool = False, **args: Any) -> list[bytes]:
         """EVALSHA as a node sends it: keys and arguments by the names in the script's header; `name` is the lock,
-        topic or cache key. `all_keys`: as for a topic that uses more than the plain ones."""
+        topic or cache key, which has no tags. `all_keys`: as for a topic that uses more than the plain ones."""
         made = self._scripts[script]
-        shared = ("fence", "tokens", "versions", "sessions", "granted", "quarantine", "lock_events", "due")
+        shared = ("fence", "tokens", "versions", "names", "sessions", "granted", "quarantine", "lock_events", "due")
         # An empty name: the partition's keys alone (outcome of no request id).
         keys = [
             getattr(self._partition, _ATTRIBUTE.get(key.name, key.name))
             + (b"" if key.name in shared else b"" if key.name == "outcome" else name.encode())
             for key in made.keys
-            if all_keys or not getattr(key, "is_optional", False)
+            if key.name != "tag" and (all_keys or not getattr(key, "is_optional", False))
         ]
-        given = {**_ARGUMENTS, "fence": self._fence, "channel": self._channel, "wake_channel": self._channel, **args}
+        given = {
+            **_ARGUMENTS,
+            "name": "k",
+            "fence": self._fence,
+            "channel": self._channel,
+            "wake_channel": self._channel,
+            **args,
+        }
         values = [given[argument.name] for argument in made.args]
         return [_bytes(part) for part in ("EVALSHA", made.sha, len(keys), *keys, *values)]
 
@@ -97,6 +104,14 @@ _ARGUMENTS: dict[str, Any] = {
     "if_version": "",
     "detail": "",
     "all": "",
+    "knows_names": 1,
+    "stale_ms": 0,
+    "fill_token": "",
+    "fill_ms": 5_000,
+    "nonce": "a",
+    "early": 0,
+    "known": "",
+    "up_to": -1,
 }
 
 
@@ -152,6 +167,18 @@ def _deliver(setting: Setting) -> None:
 def _store(setting: Setting) -> None:
     setting.execute(*setting.call("cache.put", "k", ttl_ms=0))
     setting.client.set("bare", PAYLOAD)
+
+
+def _keep_names(setting: Setting) -> None:
+    """As a cluster does once somebody removed by prefix."""
+    setting.execute(*setting.call("cache.begin_names", "", build="b"))
+
+
+def _store_all(setting: Setting) -> None:
+    """Values with their names kept."""
+    _keep_names(setting)
+    setting.all(setting.call("cache.store", name, ttl_ms=0) for name in setting.names)
+    setting.all(_words("SET", f"bare:{name}", PAYLOAD) for name in setting.names)
 
 
 PAIRS = (
@@ -215,5 +242,44 @@ PAIRS = (
         lambda setting, _: setting.call("cache.get", "k"),
         lambda _: _words("GET", "bare"),
         _store,
+    ),
+    Pair(
+        "cache.read",
+        "GET",
+        "reads the value; of one key, as a strong read that finds no copy",
+        lambda setting, _: setting.call("cache.read", "k"),
+        lambda _: _words("GET", "bare"),
+        _store,
+    ),
+    Pair(
+        "cache.store",
+        "SET",
+        "stores the value; without tags, and while the names of keys are kept: what a put costs then",
+        lambda setting, name: setting.call("cache.store", name, ttl_ms=0),
+        lambda _: _words("SET", f"bare:{_PLACEHOLDER}", PAYLOAD),
+        _keep_names,
+    ),
+    Pair(
+        "cache.fill",
+        "GET",
+        "finds the value, which is there as a rule",
+        lambda setting, _: setting.call("cache.fill", "k"),
+        lambda _: _words("GET", "bare"),
+        _store,
+    ),
+    Pair(
+        "cache.put_many",
+        "SET",
+        "stores the value; a list of one",
+        lambda setting, name: setting.call("cache.put_many", name, ttl_ms=0),
+        lambda _: _words("SET", f"bare:{_PLACEHOLDER}", PAYLOAD),
+    ),
+    Pair(
+        "cache.remove_named",
+        "UNLINK",
+        "removes the value, though nobody is told",
+        lambda setting, name: setting.call("cache.remove_named", name, up_to=2**53 - 1),
+        lambda _: _words("UNLINK", f"bare:{_PLACEHOLDER}"),
+        _store_all,
     ),
 )

@@ -5,8 +5,8 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 
+from loadtest.processes import children_cpu_s
 from service import child
 
 SCRIPTS = Path(__file__).resolve().parent / "wrk"
@@ -40,6 +40,7 @@ async def wrk(base_url: str, script: str, *args: str, connections: int, seconds:
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", source, base_url, "--", *args]
     env = {**os.environ, "LUA_PATH": f"{SCRIPTS}/?.lua;;"}
     lines: list[str] = []
+    # No other child of ours ends while wrk runs.
     used_before_s = children_cpu_s()
     try:
         running = await child.start("wrk", command, env=env, on_line=lines.append)
@@ -55,12 +56,6 @@ async def wrk(base_url: str, script: str, *args: str, connections: int, seconds:
     if code != 0 or not lines or not lines[-1].startswith("{"):
         raise LoadError(f"wrk {child.how_it_ended(code)}: {' | '.join(lines[-3:])}")
     return _figures(json.loads(lines[-1]), children_cpu_s() - used_before_s)
-
-
-def children_cpu_s() -> float:
-    """CPU time of children that have ended: no other child of ours ends while wrk runs."""
-    used = getrusage(RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _figures(found: dict[str, int], wrk_cpu_s: float) -> Figures:

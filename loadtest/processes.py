@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from time import monotonic
 from typing import NamedTuple
 
 import httpx2
@@ -45,10 +47,32 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
+def children_cpu_s() -> float:
+    """CPU time of children that have ended."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def machine_busy_s() -> float:
     """CPU time used on the whole machine, by anybody."""
     user, nice, system, _idle, _iowait, irq, softirq, *_ = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
     return sum(map(int, (user, nice, system, irq, softirq))) / _TICKS_PER_S
+
+
+class Others:
+    """CPU time that went to neither us nor what we started: a figure taken on a busy machine should say so."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self._pids = pids
+        self._began = monotonic()
+        self._before_s = self._others_s()
+
+    @property
+    def cores(self) -> float:
+        return max(0.0, self._others_s() - self._before_s) / (monotonic() - self._began)
+
+    def _others_s(self) -> float:
+        return machine_busy_s() - children_cpu_s() - sum(map(cpu_s, self._pids))
 
 
 def cpu_ns(pid: int) -> int:
@@ -96,7 +120,8 @@ async def valkey(folder: Path, appendfsync: str) -> AsyncIterator[EmbeddedValkey
 
 @asynccontextmanager
 async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path = ROOT) -> AsyncIterator[Served]:
-    """A node with its default settings, run from `source` (a tree to compare with) if that is given."""
+    """A node with its default settings, run from `source` (a tree to compare with) if that is given: -P, or the current
+    folder would come before it."""
     port = free_port()
     settings = {
         "NODE_ID": node_id,
@@ -105,7 +130,7 @@ async def node(folder: Path, redis_url: str, node_id: str = "n1", source: Path =
         "SIMPUL_DATA": str(folder / node_id),
         "SIMPUL_LOG_LEVEL": "warning",
     }
-    async with _served(node_id, "-c", _NODE, port=port, ready="/readyz", source=source, **settings) as served:
+    async with _served(node_id, "-P", "-c", _NODE, port=port, ready="/readyz", source=source, **settings) as served:
         yield served
 
 

@@ -689,6 +689,24 @@ class SubscriptionsFull(SimpulError):
         super().__init__(topic=topic, limit=limit, **shown)
 
 
+class TopicUnknown(SimpulError):
+    """There is no such topic."""
+
+    code = "topic_unknown"
+    status = 404
+    title = "There is no such topic"
+    detail_template = (
+        'Topic {topic} has no messages, and nothing was set for it.'
+    )
+    action = (
+        'Check the name. If it was deleted before, nothing needs to be done.'
+    )
+    retry = "no"
+
+    def __init__(self, *, topic: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, **shown)
+
+
 class ConsumersFull(SimpulError):
     """Too many consumers wait."""
 
@@ -705,6 +723,24 @@ class ConsumersFull(SimpulError):
 
     def __init__(self, *, limit: Any, **shown: Any) -> None:
         super().__init__(limit=limit, **shown)
+
+
+class SchedulesFull(SimpulError):
+    """The topic has too many schedules."""
+
+    code = "schedules_full"
+    status = 409
+    title = "The topic has too many schedules"
+    detail_template = (
+        'Topic {topic} has {limit} schedules, and that is the most. Nothing was changed.'
+    )
+    action = (
+        'Take one away with /queue/unschedule, or schedule in another topic.'
+    )
+    retry = "no"
+
+    def __init__(self, *, topic: Any, limit: Any, **shown: Any) -> None:
+        super().__init__(topic=topic, limit=limit, **shown)
 
 
 class TopicKeysWanted(SimpulError):
@@ -741,6 +777,24 @@ class VersionMismatch(SimpulError):
 
     def __init__(self, *, key: Any, version: Any, if_version: Any, **shown: Any) -> None:
         super().__init__(key=key, version=version, if_version=if_version, **shown)
+
+
+class KeyAbsent(SimpulError):
+    """The key has no value."""
+
+    code = "key_absent"
+    status = 404
+    title = "The key has no value"
+    detail_template = (
+        '{key} has no value.'
+    )
+    action = (
+        'Put one; who makes values that are missing reads with POST /cache/get and fill_ms.'
+    )
+    retry = "no"
+
+    def __init__(self, *, key: Any, **shown: Any) -> None:
+        super().__init__(key=key, **shown)
 
 
 class FillSuperseded(SimpulError):
@@ -1376,9 +1430,12 @@ BY_CODE: dict[str, type[SimpulError]] = {
     TopicSubscribed.code: TopicSubscribed,
     SubscriptionUnknown.code: SubscriptionUnknown,
     SubscriptionsFull.code: SubscriptionsFull,
+    TopicUnknown.code: TopicUnknown,
     ConsumersFull.code: ConsumersFull,
+    SchedulesFull.code: SchedulesFull,
     TopicKeysWanted.code: TopicKeysWanted,
     VersionMismatch.code: VersionMismatch,
+    KeyAbsent.code: KeyAbsent,
     FillSuperseded.code: FillSuperseded,
     TagNotShared.code: TagNotShared,
     OperationRefused.code: OperationRefused,

@@ -70,6 +70,9 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "inflight": lambda place: place.partition.inflight + place.name,
     "settings": lambda place: place.partition.settings + place.name,
     "due": lambda place: place.partition.due,
+    "timetable": lambda place: place.partition.timetable,
+    "schedules": lambda place: place.partition.schedules,
+    "schedule_names": lambda place: place.partition.schedule_names,
     "urgent": lambda place: place.partition.urgent + place.name,
     "expiring": lambda place: place.partition.expiring + place.name,
     "line": lambda place: place.partition.line + place.name,
@@ -83,6 +86,7 @@ KEY_BUILDERS: Mapping[str, Callable[[Place], bytes]] = {
     "topic_settings": lambda place: place.partition.settings + place.name.partition(b"\1")[0],
     "entry": lambda place: place.partition.cache + place.name,
     "tag": lambda place: place.partition.tag + place.name,
+    "names": lambda place: place.partition.names,
     "part": lambda place: place.partition.cache + place.name,
 }
 """Every key name a script header may use; a test fails for a script with another one."""
@@ -101,7 +105,11 @@ _PARTITION_KEYS = frozenset(
         "sessions",
         "granted",
         "lock_events",
+        "names",
         "due",
+        "timetable",
+        "schedules",
+        "schedule_names",
     }
 )
 """A script that has no other keys acts on the partition as a whole."""

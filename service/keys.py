@@ -10,6 +10,8 @@ PARTITIONS = 64
 
 COUNTER_BITS = 36
 """Tokens and versions are generation * 2^36 + a counter of the partition (design: token)."""
+NAMES_MARK = 1 << (COUNTER_BITS - 1)
+"""What a partition's counter of versions goes up by when its keys' names begin to be kept (lua/lib/names_kept.lua)."""
 GENERATION_MAX = 2 ** (53 - COUNTER_BITS) - 1
 """Beyond it they would not be integers that every JSON reader holds exactly."""
 
@@ -35,18 +37,22 @@ class Partition:
         "lock",
         "lock_events",
         "messages",
+        "names",
         "number",
         "outcome",
         "quarantine",
         "reader_holds",
         "readers",
         "ready",
+        "schedule_names",
+        "schedules",
         "seen",
         "sessions",
         "settings",
         "shared",
         "tag",
         "takers",
+        "timetable",
         "tokens",
         "urgent",
         "versions",
@@ -66,6 +72,9 @@ class Partition:
         self.sessions = prefix + b"sessions"
         self.granted = prefix + b"granted"
         self.due = prefix + b"due"
+        self.timetable = prefix + b"timetable"
+        self.schedules = prefix + b"schedules"
+        self.schedule_names = prefix + b"schedule_names"
         self.lock_events = prefix + b"lock_events"
         self.outcome = prefix + b"outcome:"
         self.lock = prefix + b"lock:"
@@ -89,6 +98,7 @@ class Partition:
         self.flow = prefix + b"flow:"
         self.shared = prefix + b"shared:"
         self.cache = prefix + b"cache:"
+        self.names = prefix + b"names"
         self.tag = prefix + b"tag:"
 
 
@@ -99,8 +109,17 @@ class Keys:
         self.partitions = tuple(Partition(cluster, number) for number in range(PARTITIONS))
         self.pattern = f"simpul:{cluster}:{{p??}}:[lw]*:".encode()
         """For SCAN: keys of locks, of those that wait for them, and a few others; the beginning of a name follows."""
+        self.cache_pattern = f"simpul:{cluster}:{{p??}}:cache:*".encode()
+        """For SCAN: keys of cache values."""
         self.wake_channel = f"simpul:{cluster}:wake".encode()
         self.invalidate_channel = f"simpul:{cluster}:invalidate".encode()
+
+    def partitions_of_prefix(self, prefix: bytes) -> tuple[Partition, ...]:
+        """Where names that begin so may live: anywhere, unless they share a `{tag}` already."""
+        opened = prefix.find(b"{")
+        if opened >= 0 and prefix.find(b"}", opened) > opened + 1:
+            return (self.partition_of(prefix),)
+        return self.partitions
 
     def partition_of(self, name: bytes) -> Partition:
         """Names that share a non-empty `{tag}` share a partition, as in Redis Cluster."""

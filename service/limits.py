@@ -96,6 +96,23 @@ PEEK_MAX = 100
 QUEUE_MOVE_MAX = 1_000
 """Messages in one redrive, kick or purge."""
 
+SCHEDULES_MAX = 100
+"""Schedules of one topic."""
+SCHEDULE_NAME_BYTES_MAX = 256
+"""The ids of its messages are made of it."""
+SCHEDULE_DATA_BYTES_MAX = 16 * 1024
+"""`data` of a schedule: its list shows a hundred of them."""
+SCHEDULE_HEADERS_MAX = HEADERS_MAX - 2
+"""Two are its own."""
+CRON_CHARS_MAX = 128
+EVERY_MS_MIN = 1_000
+EVERY_MS_MAX = 366 * 24 * 60 * 60 * 1000
+MISSED_AFTER_MS = 10_000
+"""A tick that is later than this was missed."""
+MISSED_TICKS_MAX = 100
+"""Ticks that one call publishes later; the others follow at once."""
+TICKS_SHOWN = 5
+
 CACHE_TTL_MS_MAX = 365 * 24 * 60 * 60 * 1000
 INVALIDATE_BATCH_MAX = 1_000
 """Keys in one invalidate request."""
@@ -107,6 +124,10 @@ TAGS_MAX = 16
 FILL_MS_MIN = 50
 FILL_MS_MAX = 60_000
 """How long one caller may take to make a missing value while others wait for it."""
+PREFIX_BYTES_MIN = 3
+"""A shorter prefix may mean nearly every key, and is taken with `all` only."""
+PREFIX_REMOVED_MAX = 100_000
+"""Values, about, that a prefix removes in one request; `more` says that there may be others."""
 AUDIT_MAX = 1_000
 AUDIT_DEFAULT = 100
 """Copies of a node that one audit looks at."""

@@ -16,15 +16,16 @@ from prometheus_client import start_http_server
 
 from service import background, logs
 from service.atomic import Groups
-from service.cache import Auditor, Caches, Keeper, NearCache
+from service.cache import Auditor, Caches, Keeper, Names, NearCache
 from service.config import Config, ConfigError
 from service.decisions.authority import Authority
 from service.decisions.member import Member
 from service.decisions.node.fence import Fence
-from service.duties import Round
+from service.duties import Duty, Round
 from service.duties.quarantine import LiftQuarantine
 from service.duties.queues import TendQueues
 from service.duties.recording import RecordEvents
+from service.duties.schedules import FireSchedules
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
@@ -36,7 +37,7 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import EVERY, Waiting
 from service.lock.watching import Watching
-from service.queue import Administration, Queues, Subscriptions
+from service.queue import Administration, Queues, Subscriptions, Timetable
 from service.queue.takers import Takers
 from service.queue.topics import Topics
 from service.raft.errors import RaftError
@@ -78,14 +79,18 @@ def assemble(config: Config) -> Context:
     )
     keeper = Keeper(scripts, keys, near)
     keep_ms = config.outcome_keep_ms
-    caches = Caches(scripts, keys, near, keeper, outcome_keep_ms=keep_ms)
+    cache_names = Names(scripts, keys, primaries)
+    caches = Caches(scripts, keys, near, keeper, cache_names, outcome_keep_ms=keep_ms)
 
     topics = Topics(scripts, keys, keep_ms)
     takers = Takers(scripts, keys)
     queues = Queues(scripts, topics, takers)
     administration = Administration(scripts, topics, authority.owner_of)
     subscriptions = Subscriptions(topics)
-    tending = TendQueues(scripts, topics, administration)
+    on_due: dict[bytes, Duty] = {
+        b"due": TendQueues(scripts, topics, administration),
+        b"timetable": FireSchedules(scripts, topics),
+    }
 
     def heard_again() -> None:
         near.turn_on()
@@ -106,7 +111,7 @@ def assemble(config: Config) -> Context:
         config.self_url,
         member.machine,
         keys,
-        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), tending],
+        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), *on_due.values()],
     )
 
     locks = Locks(
@@ -123,7 +128,9 @@ def assemble(config: Config) -> Context:
 
     def heard_wake(key: bytes) -> None:
         if key.startswith(DUE):
-            duties.look_at(tending, key.removeprefix(DUE).removesuffix(b"due"))
+            prefix, _, kind = key.removeprefix(DUE).rpartition(b":")
+            if kind in on_due:
+                duties.look_at(on_due[kind], prefix)
             return
         waiting.heard_wake(key)
         watching.heard_wake(key)
@@ -151,6 +158,7 @@ def assemble(config: Config) -> Context:
         watching=watching,
         near=near,
         keeper=keeper,
+        cache_names=cache_names,
         auditor=Auditor(scripts, keys, near, per_s=config.near_audit_per_s),
         locks=locks,
         listing=Listing(primaries, keys, locks),
@@ -166,6 +174,7 @@ def assemble(config: Config) -> Context:
         queues=queues,
         administration=administration,
         subscriptions=subscriptions,
+        timetable=Timetable(scripts, topics, keep_ms),
         caches=caches,
         groups=Groups(scripts, keys, queues, topics, near, outcome_keep_ms=keep_ms),
     )
@@ -182,6 +191,7 @@ def application(context: Context) -> Application:
         context.takers.start()
         context.deadlocks.start()
         context.keeper.start()
+        context.cache_names.start()
         context.auditor.start()
         # What start-up made lives as long as the node: left out, a full collection under load takes 3 ms instead of 20.
         gc.collect()
@@ -194,6 +204,7 @@ def application(context: Context) -> Application:
             await context.takers.stop()
             await context.deadlocks.stop()
             await context.watching.stop()
+            await context.cache_names.stop()
             await context.auditor.stop()
             await context.keeper.stop()
             await context.waiting.stop()

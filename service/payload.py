@@ -24,9 +24,14 @@ def check_payload(field: str, raw: msgspec.Raw, limit_bytes: int = PAYLOAD_BYTES
         orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         raise FieldInvalid(field=field, reason=f"is not JSON that every reader accepts ({error.msg})") from None
-    if payload.count(b"[") + payload.count(b"{") > PAYLOAD_DEPTH_MAX and _depth(payload) > PAYLOAD_DEPTH_MAX:
+    if len(payload) > 2 * PAYLOAD_DEPTH_MAX and _opens(payload) > PAYLOAD_DEPTH_MAX < _depth(payload):
         raise FieldInvalid(field=field, reason=f"is nested deeper than {PAYLOAD_DEPTH_MAX} levels")
     return payload
+
+
+def _opens(payload: bytes) -> int:
+    """A bound of the depth that is soon found."""
+    return payload.count(b"[") + payload.count(b"{")
 
 
 def _depth(payload: bytes) -> int:

@@ -9,7 +9,8 @@
 --   5 due: of the partition: when a topic has something to be tended at the earliest, a sorted set
 --   6 sessions: sessions of nodes with parked requests by their end, a sorted set
 --   7+ part: the keys of what the operations are about: of a lock 3 (lock, readers, reader_holds), of a topic 13 (as
---     in lib/group_topic), of a cache key 1 and one for each tag
+--     in lib/group_topic), of a cache key 1, and when it is
+--     put also that of the names of keys and one for each tag
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -44,6 +45,7 @@ end
 --- @include lib/cache_write
 --- @include lib/check_hold
 --- @include lib/counter
+--- @include lib/keep_name
 --- @include lib/group_operation
 local now_ms = redis_now_ms()
 local quarantine, due, sessions = KEYS[4], KEYS[5], KEYS[6]
@@ -148,9 +150,10 @@ end
 
 local function put(asked)
   local part = asked.part
+  keep_name(KEYS[part + 1], KEYS[part])
   local version, numeral = next_version()
   write_entry(KEYS[part], numeral, numeral .. " " .. asked.payload, asked.ttl_ms, ARGV[4])
-  for at = part + 1, part + asked.tags do
+  for at = part + 2, part + 1 + asked.tags do
     give_tag(KEYS[at], asked.name, numeral, asked.ttl_ms)
   end
   return version

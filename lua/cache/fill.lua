@@ -4,6 +4,7 @@
 --   1 fence: the partition's fence
 --   2 versions: cache version counter
 --   3 entry: version, marks and value (see lib/cache_entry)
+--   4 names: of keys, in order
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fill_ms: how long the lease runs, ms; 0 = none is wanted
@@ -23,6 +24,7 @@ local installed, counter, entry = found[1], found[2], found[3]
 if not counter then
   return { FENCE_MISSING }
 end
+--- @include lib/keep_name
 --- @include lib/cache_entry
 --- @include lib/clock
 local fill_ms, stale_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -59,6 +61,7 @@ local marks = string.format("%.0f.%s.%s.%.0f.%s", fresh_until, delta_ms, token, 
 if is_there then
   redis.call("SET", KEYS[3], version .. "~" .. marks .. " " .. value, "KEEPTTL")
 else
+  keep_name(KEYS[4], KEYS[3])
   redis.call("SET", KEYS[3], "0~" .. marks .. " ", "PX", fill_ms)
 end
 return { OK, counter, "granted", is_fresh and left_ms or 0, shown, token }

@@ -14,8 +14,9 @@
 --   5 ttl_ms: lifetime, ms; 0 = for ever
 --   6 if_version: the version the key must have, 0 = it must not exist, empty = any
 --   7 channel: where near caches listen
+--   8 knows_names: 1 = store nothing if the partition keeps the names of its keys; empty = do, without its name
 -- Replies:
---   OK version: stored
+--   OK version: stored; 0 = nothing was, for the partition keeps the names of its keys: call cache.store
 --   VERSION_MISMATCH version: the key has this version, 0 = it does not exist
 -- Complexity: O(1)
 -- Retry: safe with the same request id
@@ -34,6 +35,10 @@ if if_version ~= "" then
 end
 if counter_is_lost then
   return { FENCE_MISSING }
+end
+--- @include lib/names_kept
+if names_are_kept and ARGV[8] == "1" then
+  return { OK, 0 }
 end
 local version = redis.call("INCR", KEYS[3])
 local numeral = string.format("%.0f", version)

@@ -4,7 +4,8 @@
 --   1 fence: the partition's fence
 --   2 outcome: first outcome of this request id
 --   3 versions: cache version counter
---   4+ entry: version, marks and value (see lib/cache_entry); no key twice
+--   4 names: of keys, in order
+--   5+ entry: version, marks and value (see lib/cache_entry); no key twice
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -29,14 +30,16 @@ end
 --- @include lib/cache_condition
 --- @include lib/cache_count
 --- @include lib/cache_write
+--- @include lib/keep_name
 local reply = { OK }
-for at = 4, #KEYS do
-  local entry, value_at = KEYS[at], 5 + 3 * (at - 4)
+for at = 5, #KEYS do
+  local entry, value_at = KEYS[at], 5 + 3 * (at - 5)
   local against = version_against(entry, ARGV[value_at + 2])
   if against then
     reply[#reply + 1] = 0
     reply[#reply + 1] = tonumber(against)
   else
+    keep_name(KEYS[4], entry)
     local version, numeral = next_version()
     write_entry(entry, numeral, numeral .. " " .. ARGV[value_at], tonumber(ARGV[value_at + 1]), ARGV[4])
     reply[#reply + 1] = 1

@@ -6,7 +6,8 @@
 --   2 outcome: first outcome of this request id
 --   3 versions: cache version counter
 --   4 entry: version, marks and value (see lib/cache_entry)
---   5+ tag: keys by the version they were tagged in; there may be none
+--   5 names: of keys, in order
+--   6+ tag: keys by the version they were tagged in; there may be none
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id
@@ -54,6 +55,7 @@ end
 if counter_is_lost then
   return { FENCE_MISSING }
 end
+--- @include lib/keep_name
 local version, numeral = next_version()
 local fresh_until = stale_ms > 0 and now_ms + ttl_ms or 0
 local stored = numeral .. " " .. value
@@ -63,8 +65,9 @@ elseif fresh_until > 0 or delta_ms > 0 then
   stored = string.format("%s~%.0f.%.0f..0.0 ", numeral, fresh_until, delta_ms) .. value
 end
 local kept_ms = ttl_ms == 0 and 0 or ttl_ms + stale_ms
+keep_name(KEYS[5], entry)
 write_entry(entry, numeral, stored, kept_ms, ARGV[7])
-for at = 5, #KEYS do
+for at = 6, #KEYS do
   give_tag(KEYS[at], name, numeral, kept_ms)
 end
 return keep_outcome({ OK, version })

@@ -1,8 +1,6 @@
 -- The partition's owner tends a topic as soon as something in it is due. It asks when the first topic of the partition
 -- is; the member without a name is when it will ask again, and it is told when something comes sooner.
-local function wake_channel()
-  return (string.gsub(KEYS[1], "{p%d+}:fence$", "wake"))
-end
+--- @include lib/wake_channel
 
 -- `known` is what `due` holds for this topic, if anything.
 local function expect(at, known)

@@ -17,17 +17,17 @@ local function wake_takers()
   end
   local free, woken, passed = deliverable() - kept_for_woken(), 0, 0
   while woken < math.min(free, woken_max) and passed < passed_max do
-    local taker = redis.call("ZRANGEBYSCORE", takers, 1, "+inf", "LIMIT", 0, 1)[1]
-    if not taker then
+    local first = redis.call("ZRANGEBYSCORE", takers, 1, "+inf", "LIMIT", 0, 1)[1]
+    if not first then
       break
     end
-    local session = string.match(taker, "^%x+")
+    local session = string.match(first, "^%x+")
     if tonumber(redis.call("ZSCORE", sessions, session) or 0) <= now_ms then
-      redis.call("ZREM", takers, taker)
+      redis.call("ZREM", takers, first)
       passed = passed + 1
     else
-      redis.call("ZADD", takers, -(now_ms + wake_ms), taker)
-      redis.call("PUBLISH", wake_channel() .. ":" .. session, taker)
+      redis.call("ZADD", takers, -(now_ms + wake_ms), first)
+      redis.call("PUBLISH", wake_channel() .. ":" .. session, first)
       woken = woken + 1
     end
   end

@@ -19,53 +19,16 @@
 --- @include lib/topic_fence
 --- @include lib/clock
 --- @include lib/once
---- @include lib/delivery
 if first_outcome then
   return first_outcome
 end
-local reply, gone, ids, settled = { OK }, {}, {}, {}
-for at = 4, #ARGV, 3 do
-  local id = ARGV[at]
-  local code, delivered = ALREADY_ACKED, nil
-  if not gone[id] then
-    code, delivered = judge_delivery(KEYS[3], KEYS[6], id, ARGV[at + 1], ARGV[at + 2])
-  end
-  if code == OK then
-    gone[id] = true
-    ids[#ids + 1] = id
-    settled[#settled + 1] = delivered
-  end
-  reply[#reply + 1] = code
-end
-for from = 1, #ids, 500 do
-  local fields, to = {}, math.min(from + 499, #ids)
-  for at = from, to do
-    fields[#fields + 1] = ids[at]
-    fields[#fields + 1] = "\1" .. ids[at]
-  end
-  redis.call("ZREM", KEYS[6], unpack(ids, from, to))
-  redis.call("HDEL", KEYS[3], unpack(fields))
-end
-if #ids == 0 then
+local reply, first_named = { OK }, 4
+--- @include lib/acknowledge
+if #acked == 0 then
   return reply
 end
 if not packed_settings then
   return keep_outcome(reply)
 end
---- @include lib/topic
---- @include lib/delivered
---- @include lib/pass_turn
---- @include lib/payload
---- @include lib/takers
-for at, delivered in ipairs(settled) do
-  local _, expires_at, key = parse_delivered(delivered)
-  if expires_at > 0 then
-    redis.call("ZREM", expiring, ids[at])
-  end
-  if shared then
-    let_go(ids[at])
-  end
-  pass_turn(key)
-end
-wake_takers()
+--- @include lib/settle
 return keep_outcome(reply)

@@ -26,7 +26,7 @@ end
 --- @include lib/special
 --- @include lib/takers
 local changes = cmsgpack.unpack(ARGV[4])
-if changes.key_concurrency and changes.key_concurrency ~= topic.key_concurrency then
+if changes.key_concurrency and (tonumber(changes.key_concurrency) or 1) ~= (topic.key_concurrency or 1) then
   if redis.call("EXISTS", busy) == 1 then
     return { TOPIC_IN_USE, "key_concurrency" }
   end

@@ -25,44 +25,21 @@
 --- @include lib/topic_fence
 --- @include lib/clock
 --- @include lib/once
-local generation = string.match(ARGV[1], "^%d+")
-
-local function describe(reply, id, delivery, record)
-  reply[#reply + 1] = id
-  reply[#reply + 1] = generation .. "." .. delivery .. "." .. id
-  reply[#reply + 1] = tonumber(string.match(delivery, "^%d+"))
-  reply[#reply + 1] = record
-end
-
--- Payloads are not copied into the kept outcome; deliveries that have been acknowledged, have lapsed or were made
--- again since are left out of a repeat, for their receipts no longer count.
+--- @include lib/again
 if first_outcome then
-  local again = { OK }
-  for at = 2, #first_outcome, 2 do
-    local id, delivery = first_outcome[at], first_outcome[at + 1]
-    local ends_at = redis.call("ZSCORE", KEYS[6], id)
-    local delivered = redis.call("HGET", KEYS[3], "\1" .. id)
-    if ends_at and tonumber(ends_at) > now_ms and string.match(delivered, "^[%d.]+") == delivery then
-      local record = redis.call("HGET", KEYS[3], id)
-      describe(again, id, delivery, record .. (KEYS[19] and redis.call("HGET", KEYS[19], id) or ""))
-    end
-  end
-  return again
-end
---- @include lib/take_plain
---- @include lib/all_keys
---- @include lib/tend
---- @include lib/ghosts
-if due_at and due_at <= now_ms or not due_at and redis.call("EXISTS", inflight, delayed) > 0 then
-  local _
-  _, due_at = tend()
+  return deliver_again({ OK }, 2)
 end
 local taker = ARGV[8]
+local reply, outcome, unchanged = { OK }, { OK }, 1
+--- @include lib/plainly
+--- @include lib/take_plain
+--- @include lib/all_keys
+--- @include lib/tend_first
 --- @include lib/take
-local reply, outcome = { OK }, { OK }
-take(reply, outcome)
-settle_taker(#reply > 1)
-if #reply > 1 then
+--- @include lib/settle_taker
+take()
+settle_taker(#outcome > unchanged)
+if #outcome > unchanged then
   keep_outcome(outcome)
 end
 return reply

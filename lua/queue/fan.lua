@@ -31,69 +31,18 @@ if first_outcome then
   return first_outcome
 end
 local due, sessions = KEYS[5], KEYS[6]
---- @include lib/group_topic
---- @include lib/store
---- @include lib/admit
-local packed_source = redis.call("GET", KEYS[3])
-local source = packed_source and cmsgpack.unpack(packed_source) or {}
-local names, subscriptions = source.subscriptions or {}, {}
-local parts, subscriptions_max = 13, 16
-for at = 7, #KEYS, parts do
-  subscriptions[#subscriptions + 1] = { part = at, shared = KEYS[4] }
+--- @include lib/fan_out
+if not find_queues(7, KEYS[3], KEYS[4]) then
+  return subscriptions_of_topic()
 end
-
--- A key of a subscription ends with its name, after a character that no name has.
-local function are_all()
-  for number, own in ipairs(subscriptions) do
-    if string.match(KEYS[own.part + 4] or "", "\1([^\1]+)$") ~= names[number] then
-      return false
-    end
-  end
-  return #subscriptions == #names and #names > 0
+local refusal = admit_to_all((#ARGV - 4) / 3)
+if refusal then
+  return refusal
 end
-
-if not are_all() then
-  return { TOPIC_SUBSCRIBED, unpack(names, 1, math.min(#names, subscriptions_max)) }
-end
-if source.paused_in then
-  return { TOPIC_PAUSED }
-end
-for _, own in ipairs(subscriptions) do
-  turn_to(own)
-  local refusal
-  refusal, own.excess = admit((#ARGV - 4) / 3)
-  if refusal then
-    return refusal
-  end
-end
-for _, own in ipairs(subscriptions) do
-  turn_to(own)
-  drop_oldest(own.excess)
-end
-
-local function store_for_all(at, option)
-  local id, stored = ARGV[at], 0
-  if redis.call("HEXISTS", KEYS[4], id) == 1 then
-    return 0
-  end
-  for _, own in ipairs(subscriptions) do
-    turn_to(own)
-    stored = stored + store(id, ARGV[at + 1], "", option, at)
-  end
-  if stored > 0 then
-    redis.call("HSET", KEYS[4], id, ARGV[at + 2], "\1" .. id, stored)
-  end
-  return math.min(stored, 1)
-end
-
+make_room()
 local reply, options = { OK }, ARGV[4] ~= "" and cmsgpack.unpack(ARGV[4]) or {}
 for at = 5, #ARGV, 3 do
-  reply[#reply + 1] = store_for_all(at, options[#reply])
+  reply[#reply + 1] = store_for_all(ARGV[at], ARGV[at + 1], ARGV[at + 2], options[#reply], at)
 end
-for _, own in ipairs(subscriptions) do
-  turn_to(own)
-  if packed_settings then
-    wake_takers()
-  end
-end
+wake_in_all()
 return keep_outcome(reply)

@@ -17,24 +17,37 @@
 --   1 fence: generation.script_set of the caller
 -- Replies:
 --   OK ready delayed inflight oldest_age_ms dead waiting takers expired dropped settings: oldest_age_ms is that of the
---     message next in the list of ready, -1 without one; waiting is for an ordering key; expired and dropped were
+--     message next in the list of ready, -1 without one, or behind more than 100 that were removed; waiting is for an ordering key; expired and dropped were
 --     removed since the topic was first used
 -- Complexity: O(log m) with m delayed or in flight
 -- Retry: read-only
 --- @include lib/fence
 --- @include lib/clock
-local ready, delayed, inflight = KEYS[3], KEYS[4], KEYS[5]
+local ready, delayed, inflight, ghosts = KEYS[3], KEYS[4], KEYS[5], KEYS[9]
+--- @include lib/removed
 local still = "(" .. now_ms
 local is_delayed = redis.call("ZCOUNT", delayed, still, "+inf")
 local is_inflight = redis.call("ZCOUNT", inflight, still, "+inf")
 local is_ready = redis.call("LLEN", ready)
   + redis.call("ZCARD", KEYS[7])
-  - (redis.call("HGET", KEYS[9], "") or 0)
+  - (redis.call("HGET", ghosts, "") or 0)
   + redis.call("ZCARD", delayed) - is_delayed
   + redis.call("ZCARD", inflight) - is_inflight
 
+local look_max = 100
+local function first_in_list()
+  if redis.call("EXISTS", ghosts) == 0 then
+    return redis.call("LINDEX", ready, 0)
+  end
+  for _, id in ipairs(redis.call("LRANGE", ready, 0, look_max - 1)) do
+    if not is_removed(id) then
+      return id
+    end
+  end
+end
+
 local oldest_age_ms = -1
-local head = redis.call("LINDEX", ready, 0) or redis.call("ZRANGE", KEYS[7], 0, 0)[1]
+local head = first_in_list() or redis.call("ZRANGE", KEYS[7], 0, 0)[1]
 local record = head and redis.call("HGET", KEYS[2], head)
 if record then
   oldest_age_ms = now_ms - tonumber(string.match(record, "^%d+"))

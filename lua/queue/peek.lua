@@ -9,7 +9,8 @@
 --   6 urgent: ids to deliver of priorities 1 to 9, a sorted set
 --   7 line: ids that wait for their ordering key, a sorted set
 --   8 dead: ids of dead letters, a sorted set
---   9? shared: of a subscription only: payloads and how many have them by id, a hash (see lib/payload)
+--   9 ghosts: ids in the list of ready that are to be passed over, a hash
+--   10? shared: of a subscription only: payloads and how many have them by id, a hash (see lib/payload)
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 state: ready, delayed, inflight, waiting or dead
@@ -18,16 +19,35 @@
 -- Replies:
 --   OK next [id at_ms delivered record reason]: next is the offset of the following page, -1 at the end; at_ms ends the
 --     delay or the visibility, or is the time of death; delivered is what lib/delivered says; each may be empty
--- Complexity: O(log m + n) with m messages in the state and n = limit; O(offset) in a list
+-- Complexity: O(log m + n) with m messages in the state and n = limit; O(offset) in a list. Beyond its first 10 000 a
+--   message that was removed and published again may be shown twice
 -- Retry: read-only
 --- @include lib/fence
-local shared = KEYS[9]
 local ready, delayed, inflight, urgent, line, dead = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local ghosts, shared = KEYS[9], KEYS[10]
+--- @include lib/removed
 local state = ARGV[2]
 local offset = tonumber(ARGV[3])
-local page_max, bytes_max = 100, 4194304
+local page_max, bytes_max, look_max = 100, 4194304, 10000
 local limit = math.min(ARGV[4], page_max)
 local sets = { delayed = delayed, inflight = inflight, waiting = line, dead = dead }
+
+-- Ids of the list, an empty one for one to be passed over. Far behind the head it is not known what comes before.
+local function list_page(past, count)
+  local ids = redis.call("LRANGE", ready, past, past + count - 1)
+  if redis.call("EXISTS", ghosts) == 0 then
+    return ids
+  end
+  if past > 0 and past <= look_max then
+    for _, id in ipairs(redis.call("LRANGE", ready, 0, past - 1)) do
+      is_removed(id)
+    end
+  end
+  for at, id in ipairs(ids) do
+    ids[at] = is_removed(id) and "" or id
+  end
+  return ids
+end
 
 -- Pairs of id and time.
 local function page()
@@ -37,7 +57,7 @@ local function page()
   local pairs_of = {}
   local first = redis.call("ZRANGE", urgent, offset, offset + limit - 1)
   local past = math.max(offset - redis.call("ZCARD", urgent), 0)
-  local rest = limit > #first and redis.call("LRANGE", ready, past, past + limit - #first - 1) or {}
+  local rest = limit > #first and list_page(past, limit - #first) or {}
   for _, ids in ipairs({ first, rest }) do
     for _, id in ipairs(ids) do
       pairs_of[#pairs_of + 1] = id

@@ -15,6 +15,7 @@
 --   OK removed more: so many messages; more = 1 when another call has more to do
 --   TOPIC_IN_USE why: refused, messages are inflight, or the topic has subscriptions, or is a subscription that was
 --     not given up with queue.unsubscribe
+--   TOPIC_UNKNOWN: refused, the whole topic is to go, and nothing is there
 -- Complexity: O(n log m) with n removed, at most 1000 a call, and m in the state
 -- Retry: safe with the same request id
 --- @include lib/topic_fence
@@ -32,6 +33,9 @@ local state = ARGV[4]
 local removed, purge_max = 0, 1000
 if state == "topic" and (topic.subscriptions or topic.subscription and not topic.is_leaving) then
   return { TOPIC_IN_USE, topic.subscription and "subscription" or "subscriptions" }
+end
+if state == "topic" and redis.call("EXISTS", messages, settings) == 0 then
+  return { TOPIC_UNKNOWN }
 end
 if state == "topic" and ARGV[5] ~= "1" and redis.call("ZCOUNT", inflight, "(" .. now_ms, "+inf") > 0 then
   return { TOPIC_IN_USE, "inflight" }

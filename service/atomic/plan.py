@@ -104,7 +104,7 @@ class Plan:
         tags = operation.tags if isinstance(operation.tags, list) else []
         named = (of.tag + encode_name(f"{at}.tags[{place}]", tag) for place, tag in enumerate(tags))
         tag_keys = tuple(dict.fromkeys(named))
-        part = self._part((of.cache + key, *tag_keys))
+        part = self._part((of.cache + key, of.names, *tag_keys))
         if_version = "" if operation.if_version is None else operation.if_version
         asked = f"put {part} {operation.ttl_ms or _FOR_EVER_MS} {if_version} {len(tag_keys)} {operation.key}"
         return asked, check_payload(f"{at}.value", operation.value)

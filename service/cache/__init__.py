@@ -3,6 +3,7 @@
 from service.cache.auditing import Auditor
 from service.cache.caches import Caches
 from service.cache.keeper import Keeper
+from service.cache.naming import Names
 from service.cache.near import NearCache
 from service.cache.wire import (
     Audit,
@@ -31,6 +32,7 @@ __all__ = [
     "Invalidated",
     "Keeper",
     "Missing",
+    "Names",
     "NearCache",
     "PutDone",
     "PutManyDone",

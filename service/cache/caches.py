@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from service.cache.filling import Filler, Patience, answer_of
 from service.cache.keeper import Keeper
+from service.cache.naming import Names
 from service.cache.near import Entry, NearCache
 from service.cache.reading import Reader
 from service.cache.removing import Remover
@@ -34,13 +35,15 @@ from service.store.scripts import Scripts
 
 
 class Caches:
-    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, keeper: Keeper, *, outcome_keep_ms: int) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: Keys, near: NearCache, keeper: Keeper, names: Names, *, outcome_keep_ms: int
+    ) -> None:
         self._keys = keys
         self._near = near
         self._keeper = keeper
         self._reader = Reader(scripts, near)
-        self._writer = Writer(scripts, keys, near, outcome_keep_ms=outcome_keep_ms)
-        self._remover = Remover(scripts, keys, near, outcome_keep_ms=outcome_keep_ms)
+        self._writer = Writer(scripts, keys, near, names, outcome_keep_ms=outcome_keep_ms)
+        self._remover = Remover(scripts, keys, near, names, outcome_keep_ms=outcome_keep_ms)
         self.filler = Filler(self._reader, near)
 
     async def put(self, request: PutRequest) -> PutDone:

@@ -12,7 +12,7 @@ from service.store.scripts import Scripts, declare
 
 GET = declare("cache.get", keys="fence entry", args="fence")
 READ = declare("cache.read", keys="fence versions entry+", args="fence known+")
-FILL = declare("cache.fill", keys="fence versions entry", args="fence fill_ms stale_ms nonce early")
+FILL = declare("cache.fill", keys="fence versions entry names", args="fence fill_ms stale_ms nonce early")
 
 _UNCHANGED = b"="
 _NOTHING = b""
@@ -67,7 +67,7 @@ class Reader:
         asked = near.ask(number)
         may_keep = False
         try:
-            reply = await self._scripts.call(FILL, partition, (partition.versions, key), args)
+            reply = await self._scripts.call(FILL, partition, (partition.versions, key, partition.names), args)
             may_keep = near.answered(number, int(reply[1]), asked)
         finally:
             written = near.end_fill(key, fill)

@@ -1,17 +1,20 @@
-"""Removals: by key, and by tag, whose index names the keys of each partition."""
+"""Removals: by key, by tag, whose index names the keys of each partition, and by prefix, by the names of all keys."""
 
 from __future__ import annotations
 
+import asyncio
+from enum import Enum
 from typing import Any
 
 from msgspec import UNSET
 
+from service.cache.naming import NAMED, REMOVE_NAMED, Names
 from service.cache.near import NearCache
 from service.cache.wire import Invalidated, InvalidateRequest
 from service.cache.writing import all_or_unknown
 from service.error_registry import FieldInvalid, FieldMissing, RequestIdReused
 from service.keys import Keys, Partition
-from service.limits import INTEGER_MAX, REMOVED_MAX
+from service.limits import INTEGER_MAX, PREFIX_BYTES_MIN, PREFIX_REMOVED_MAX, REMOVED_MAX
 from service.names import RequestIdentity, encode_name
 from service.store.scripts import Scripts, declare
 
@@ -19,24 +22,50 @@ INVALIDATE = declare("cache.invalidate", keys="fence outcome versions entry+", a
 TAGGED = declare("cache.tagged", keys="fence tag", args="fence max")
 UNTAG = declare("cache.untag", keys="fence tag versions entry+", args="fence channel name+")
 
+AT_A_TIME = 100
+"""Values that one call removes by prefix: Redis does nothing else meanwhile."""
+PARTITIONS_AT_ONCE = 8
+"""Partitions worked on at a time: other requests of this node wait behind their calls."""
+MAKE_WHOLE_WITHIN_S = 5.0
+"""How long the first removal by prefix waits while all keys are looked at."""
+
+
+class _Left:
+    """What a removal by prefix may still do before it answers, and what it has done."""
+
+    def __init__(self) -> None:
+        self.values = PREFIX_REMOVED_MAX
+        self.removed = 0
+
+
+class _End(Enum):
+    DONE = "no name that begins so is left, but of what was written meanwhile"
+    MORE = "there may be others"
+    UNKNOWN = "the partition does not keep the names of all keys"
+
 
 class Remover:
-    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, *, outcome_keep_ms: int) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, names: Names, *, outcome_keep_ms: int) -> None:
         self._scripts = scripts
+        self._names = names
         self._keys = keys
         self._near = near
         self._keep_ms = outcome_keep_ms
 
     async def remove(self, request: InvalidateRequest) -> Invalidated:
-        """Remove keys, or all keys of a tag. All of one partition go together; each partition on its own.
+        """Remove keys, or all keys of a tag or prefix. All of one partition go together; each partition on its own.
 
         Raises FieldMissing, FieldInvalid, RequestIdReused; OutcomeUnknown when some partitions failed.
         """
-        named = [name for name in ("key", "keys", "tag") if getattr(request, name) not in (None, UNSET)]
+        named = [name for name in ("key", "keys", "tag", "prefix") if getattr(request, name) not in (None, UNSET)]
         if not named:
-            raise FieldMissing(field="key")
+            raise FieldMissing(field="key" if request.all is UNSET else "prefix")
         if len(named) > 1:
             raise FieldInvalid(field=named[1], reason=f"cannot be combined with {named[0]}")
+        if request.prefix is not UNSET:
+            return await self._remove_by_prefix(_checked_prefix(request.prefix, takes_all=request.all is True))
+        if request.all is not UNSET:
+            raise FieldInvalid(field="all", reason=f"goes with prefix, not with {named[0]}")
         if request.tag is not UNSET:
             return await self._remove_tagged(encode_name("tag", request.tag))
         by_partition: dict[Partition, list[bytes]] = {}
@@ -82,6 +111,61 @@ class Remover:
         for key in entries:
             self._near.written(key, INTEGER_MAX)
         return reply[1], count > len(names)
+
+    async def _remove_by_prefix(self, prefix: bytes) -> Invalidated:
+        """What was written before goes; what is written meanwhile may stay. Raises what the store raises."""
+        left = _Left()
+        ends = await self._remove_everywhere(prefix, left)
+        if _End.UNKNOWN in ends:
+            if not await self._names.make_whole(MAKE_WHOLE_WITHIN_S):
+                return Invalidated(invalidated=left.removed, more=True)
+            ends = await self._remove_everywhere(prefix, left)
+        return Invalidated(invalidated=left.removed, more=UNSET if ends == {_End.DONE} else True)
+
+    async def _remove_everywhere(self, prefix: bytes, left: _Left) -> set[_End]:
+        turns = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+        partitions = self._keys.partitions_of_prefix(prefix)
+        return set(await all_or_unknown(self._remove_in(one, prefix, left, turns) for one in partitions))
+
+    async def _remove_in(self, partition: Partition, prefix: bytes, left: _Left, turns: asyncio.Semaphore) -> _End:
+        keys, after, until = (partition.names, partition.versions), b"", None
+        while left.values > 0:
+            async with turns:
+                _, is_whole, counter, *names = await self._scripts.call(
+                    NAMED, partition, keys, (prefix, after, AT_A_TIME)
+                )
+                if not is_whole:
+                    return _End.UNKNOWN
+                until = counter if until is None else until
+                if not names:
+                    return _End.DONE
+                left.values -= len(names)
+                removed = await self._remove_named(partition, names, until)
+                left.removed += removed
+            after = names[-1]
+        return _End.MORE
+
+    async def _remove_named(self, partition: Partition, names: list[bytes], until: bytes) -> int:
+        entries = tuple(partition.cache + name for name in names)
+        reply = await self._scripts.call(
+            REMOVE_NAMED,
+            partition,
+            (partition.names, partition.versions, *entries),
+            (self._keys.invalidate_channel, until),
+        )
+        for key in entries:
+            self._near.written(key, INTEGER_MAX)
+        return int(reply[1])
+
+
+def _checked_prefix(prefix: str, *, takes_all: bool) -> bytes:
+    encoded = encode_name("prefix", prefix) if prefix else b""
+    if len(encoded) < PREFIX_BYTES_MIN and not takes_all:
+        reason = (
+            f"has {len(encoded)} bytes: one of less than {PREFIX_BYTES_MIN} may mean nearly every key, and needs all"
+        )
+        raise FieldInvalid(field="prefix", reason=f"{reason}: true")
+    return encoded
 
 
 def _named_keys(request: InvalidateRequest) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from service.limits import (
     INVALIDATE_BATCH_MAX,
     MGET_MAX,
     MPUT_MAX,
+    NAME_BYTES_MAX,
     TAGS_MAX,
 )
 from service.names import Name
@@ -26,6 +27,11 @@ Lifetime = Annotated[int, Meta(ge=1, le=CACHE_TTL_MS_MAX, description="Lifetime 
 Seen = Annotated[int, Meta(ge=1, le=INTEGER_MAX, description="Of a write that must be seen.")]
 Consistency = Literal["local", "strong"]
 FillToken = Annotated[str, Meta(min_length=1, max_length=64, description="As a read with fill_ms granted it.")]
+
+Prefix = Annotated[
+    str,
+    Meta(min_length=0, max_length=NAME_BYTES_MAX, extra_json_schema={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}),
+]
 
 
 class PutRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,12 +77,14 @@ class GetManyRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class InvalidateRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Exactly one of `key`, `keys` and `tag`."""
+    """Exactly one of `key`, `keys`, `tag` and `prefix`."""
 
     key: Name | None = None
     keys: Annotated[list[Name], Meta(min_length=1, max_length=INVALIDATE_BATCH_MAX)] | None = None
     request_id: Name | None = None
     tag: Name | UnsetType = UNSET
+    prefix: Prefix | UnsetType = UNSET
+    all: bool | UnsetType = UNSET
 
 
 class PutDone(msgspec.Struct, kw_only=True):

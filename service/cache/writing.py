@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from service.cache.naming import Names
 from service.cache.near import NearCache
 from service.cache.wire import PutDone, PutManyDone, PutManyRequest, PutRequest, Stored
 from service.error_registry import (
@@ -25,10 +26,10 @@ from service.store.scripts import Scripts, declare
 
 _ONCE = "fence fingerprint keep_ms"
 _PUT = f"{_ONCE} value ttl_ms if_version channel"
-PUT = declare("cache.put", keys="fence outcome versions entry", args=_PUT)
-STORE = declare("cache.store", keys="fence outcome versions entry tag+", args=f"{_PUT} stale_ms fill_token name")
+PUT = declare("cache.put", keys="fence outcome versions entry", args=f"{_PUT} knows_names")
+STORE = declare("cache.store", keys="fence outcome versions entry names tag+", args=f"{_PUT} stale_ms fill_token name")
 PUT_MANY = declare(
-    "cache.put_many", keys="fence outcome versions entry+", args=f"{_ONCE} channel value+ ttl_ms+ if_version+"
+    "cache.put_many", keys="fence outcome versions names entry+", args=f"{_ONCE} channel value+ ttl_ms+ if_version+"
 )
 
 _FOR_EVER_MS = 0
@@ -36,8 +37,9 @@ _NO_VALUE = b""
 
 
 class Writer:
-    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, *, outcome_keep_ms: int) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, near: NearCache, names: Names, *, outcome_keep_ms: int) -> None:
         self._scripts = scripts
+        self._names = names
         self._keys = keys
         self._near = near
         self._keep_ms = outcome_keep_ms
@@ -50,7 +52,6 @@ class Writer:
         partition = self._keys.partition_of(key)
         identity = RequestIdentity("cache.put", request, request.request_id)
         entry_key = partition.cache + key
-        call: Any = PUT
         keys: tuple[bytes, ...] = (partition.outcome + identity.key_suffix, partition.versions, entry_key)
         args: tuple[Any, ...] = (
             identity.fingerprint,
@@ -60,11 +61,13 @@ class Writer:
             b"" if request.if_version is None else request.if_version,
             self._keys.invalidate_channel,
         )
-        if not value or request.tags or request.stale_ms or request.fill_token:
-            call = STORE
-            keys += _tag_keys(partition, request)
-            args += (request.stale_ms or 0, request.fill_token or b"", key)
-        reply = await self._scripts.call(call, partition, keys, args)
+        needs_more = not value or request.tags or request.stale_ms or request.fill_token
+        if needs_more or self._names.are_kept(partition.number):
+            reply = await self._store(partition, keys, args, request, key)
+        else:
+            reply = await self._scripts.call(PUT, partition, keys, (*args, int(self._names.is_known)))
+            if reply[0] == b"ok" and not reply[1]:
+                reply = await self._store(partition, keys, args, request, key)
         if reply[0] == b"ok":
             # This node's own readers see the write with its reply, not when the publication comes round.
             self._near.wrote(entry_key, partition.number, reply[1])
@@ -74,6 +77,18 @@ class Writer:
         if reply[0] == b"fill_superseded":
             raise FillSuperseded(key=request.key)
         raise RequestIdReused(request_id=request.request_id)
+
+    async def _store(
+        self, partition: Partition, keys: tuple[bytes, ...], args: tuple[Any, ...], request: PutRequest, key: bytes
+    ) -> list[Any]:
+        """What cache.put has no room for: everything beside value, lifetime and condition, and the name of the key."""
+        keys = (*keys, partition.names, *_tag_keys(partition, request))
+        reply = await self._scripts.call(
+            STORE, partition, keys, (*args, request.stale_ms or 0, request.fill_token or b"", key)
+        )
+        if reply[0] == b"ok":
+            self._names.wrote(partition.number, reply[1])
+        return reply
 
     async def put_many(self, request: PutManyRequest) -> PutManyDone:
         """Store several values, each judged by itself. All of one partition go together, each partition on its own.
@@ -89,11 +104,15 @@ class Writer:
         for (partition, items), reply in zip(by_partition.items(), replies, strict=True):
             if reply[0] != b"ok":
                 raise RequestIdReused(request_id=request.request_id)
+            newest = 0
             for at, (place, entry_key, _) in enumerate(items):
                 is_stored, version = bool(reply[1 + 2 * at]), int(reply[2 + 2 * at])
                 if is_stored:
+                    newest = version
                     self._near.wrote(entry_key, partition.number, version)
                 results[place] = Stored(is_stored, version)
+            if newest:
+                self._names.wrote(partition.number, newest, len(items))
         return PutManyDone(all(one.ok for one in results), results)
 
     def _checked(self, request: PutManyRequest) -> dict[Partition, list[tuple[int, bytes, tuple[Any, ...]]]]:
@@ -116,7 +135,12 @@ class Writer:
         return await self._scripts.call(
             PUT_MANY,
             partition,
-            (partition.outcome + identity.key_suffix, partition.versions, *(key for _, key, _ in items)),
+            (
+                partition.outcome + identity.key_suffix,
+                partition.versions,
+                partition.names,
+                *(key for _, key, _ in items),
+            ),
             (
                 identity.fingerprint,
                 self._keep_ms,

@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from service.error_registry import MethodNotAllowed, NotFound
 from service.errors import SimpulError
-from service.http import atomic, cache, cluster, lock, queue, raft, scripts, topic
+from service.http import atomic, cache, cluster, lock, queue, raft, scripts, timetable, topic
 from service.http.context import Context
 from service.http.hot import HotEndpoint, unforeseen
 from service.http.openapi import document
 from service.http.pages import PAGES, refuse, routes
 
-NOUNS = (lock, queue, topic, cache, atomic, cluster, scripts)
+NOUNS = (lock, queue, topic, timetable, cache, atomic, cluster, scripts)
 OPERATIONS = tuple(operation for noun in NOUNS for operation in noun.OPERATIONS)
 
 Lifetime = Callable[[], AbstractAsyncContextManager[None]]

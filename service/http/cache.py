@@ -26,6 +26,7 @@ OPERATIONS = (
         bind=lambda context: lambda request, _: context.caches.put(request),
         refusal={"ok": False},
         payload_field="value",
+        takes_condition=True,
         examples=({"key": "k", "value": {"x": 1}},),
     ),
     Operation(
@@ -59,11 +60,11 @@ OPERATIONS = (
     ),
     Operation(
         path="/cache/invalidate",
-        summary="Remove one key, several, or all that have a tag, on every node.",
+        summary="Remove one key, several, or all that have a tag or begin alike, on every node.",
         request=InvalidateRequest,
         replies=(Invalidated,),
         errors=(),
         bind=lambda context: lambda request, _: context.caches.invalidate(request),
-        examples=({"key": "k"}, {"keys": ["k1", "k2"]}, {"tag": "t"}),
+        examples=({"key": "k"}, {"keys": ["k1", "k2"]}, {"tag": "t"}, {"prefix": "user:7:"}),
     ),
 )

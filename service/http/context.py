@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from service.atomic import Groups
-from service.cache import Auditor, Caches, Keeper, NearCache
+from service.cache import Auditor, Caches, Keeper, Names, NearCache
 from service.config import Config
 from service.decisions.authority import Authority
 from service.decisions.member import Member
@@ -16,7 +16,7 @@ from service.lock.forcing import Forcing
 from service.lock.listing import Listing
 from service.lock.waiting import Waiting
 from service.lock.watching import Watching
-from service.queue import Administration, Queues, Subscriptions
+from service.queue import Administration, Queues, Subscriptions, Timetable
 from service.queue.takers import Takers
 from service.store.primaries import Primaries
 from service.store.scripts import Scripts
@@ -47,6 +47,7 @@ class Context:
     watching: Watching
     near: NearCache
     keeper: Keeper
+    cache_names: Names
     auditor: Auditor
     locks: Locks
     listing: Listing
@@ -54,6 +55,7 @@ class Context:
     queues: Queues
     administration: Administration
     subscriptions: Subscriptions
+    timetable: Timetable
     caches: Caches
     groups: Groups
     traffic: Traffic = field(default_factory=Traffic)

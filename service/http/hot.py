@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from service.error_registry import BodyTooLarge, FieldInvalid, InternalError, MethodNotAllowed
 from service.errors import SimpulError
 from service.http.body import FIELD_ERRORS, ClientGone, decode, fields_of, idempotency_key, known_fields, read_body
+from service.http.conditions import condition_of
 from service.http.context import Context
 from service.http.operation import Operation, Variant
 from service.http.problem import Headers, problem
@@ -58,6 +59,7 @@ class HotEndpoint:
         self._decoder = msgspec.json.Decoder(operation.request)
         self._encode = msgspec.json.Encoder().encode
         self._takes_request_id = "request_id" in known_fields(operation.request)
+        self._takes_condition = operation.takes_condition
         self._variant = _Bound(operation.variant, context) if operation.variant else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,6 +108,8 @@ class HotEndpoint:
                 perform, request = self._variant.perform, decode(self._variant.decoder, body, "body")
             if self._takes_request_id:
                 self._identify(headers, request)
+            if self._takes_condition:
+                _make_conditional(headers, request)
             result = await perform(request, lambda waiting: _while_connected(waiting, receive))
             return 200, None, self._encode(result)
         except SimpulError as error:
@@ -127,6 +131,15 @@ class HotEndpoint:
         if request.request_id is not None and request.request_id != key:
             raise FieldInvalid(field="request_id", reason="differs from the Idempotency-Key header")
         request.request_id = key
+
+
+def _make_conditional(headers: Headers, request: Any) -> None:
+    if_version = condition_of(headers)
+    if if_version is None:
+        return
+    if request.if_version not in (None, if_version):
+        raise FieldInvalid(field="if_version", reason="differs from the If-Match or If-None-Match header")
+    request.if_version = if_version
 
 
 def unforeseen(error: Exception, where: str) -> InternalError:

@@ -85,6 +85,28 @@ _IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 512, "pattern": "^[!-~]+$"},
 }
 
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "ETags that the caller has.",
+    "schema": {"type": "string", "minLength": 1, "pattern": '^(\\*|"[0-9]+")$'},
+}
+_ETAG = {"ETag": {"description": "The version, in quotes.", "schema": {"type": "string"}}}
+_CONDITIONS = (
+    {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The ETag of the value to replace: as `if_version`.",
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,14}"$'},
+    },
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "As `if_version` 0: only if the key does not exist.",
+        "schema": {"enum": ["*"]},
+    },
+)
+
 
 def document(operations: Iterable[Operation], pages: Iterable[Page]) -> dict[str, Any]:
     """The whole document as plain data."""
@@ -144,16 +166,18 @@ def _post(operation: Operation) -> dict[str, Any]:
         "responses": _responses(_one_of(operation.replies), errors),
     }
     if has_request_id:
-        described["parameters"] = [_IDEMPOTENCY_KEY]
+        described["parameters"] = [_IDEMPOTENCY_KEY, *(_CONDITIONS if operation.takes_condition else ())]
     return described
 
 
 def _get(page: Page) -> dict[str, Any]:
-    touches_redis = page.path.startswith(("/lock/", "/locks", "/queue/", "/events"))
+    touches_redis = page.path.startswith(("/lock/", "/locks", "/queue/", "/cache/", "/events"))
     errors = (*page.errors, *(_STORE_ERRORS if touches_redis else ()))
     ok: dict[str, Any]
     if page.reply == EVENT_STREAM:
         ok = {EVENT_STREAM: {"schema": _SERVER_SENT}}
+    elif page.has_etag:
+        ok = {str(page.reply): {"schema": {}}}
     elif isinstance(page.reply, str):
         ok = {page.reply: {"schema": {"type": "string" if page.reply.startswith("text") else "object"}}}
     else:
@@ -172,6 +196,10 @@ def _get(page: Page) -> dict[str, Any]:
         name = page.path.split("{")[1].rstrip("}")
         schema = {"type": "string", "minLength": 1}
         parameters.insert(0, {"name": name, "in": "path", "required": True, "schema": schema})
+    if page.has_etag:
+        parameters.append(_IF_NONE_MATCH)
+        described["responses"]["200"]["headers"] = _ETAG
+        described["responses"]["304"] = {"description": "The caller has it.", "headers": _ETAG}
     if parameters:
         described["parameters"] = parameters
     return described

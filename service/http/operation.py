@@ -35,5 +35,7 @@ class Operation(NamedTuple):
     payload_field: str = "body"
     """Which field of the request carries JSON of any depth."""
     examples: tuple[Mapping[str, Any], ...] = ()
+    takes_condition: bool = False
+    """Whether If-Match and If-None-Match stand for `if_version`."""
     variant: Variant | None = None
     """Tried only when the body is not a `request`, so that the usual form pays nothing for it."""

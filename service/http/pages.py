@@ -21,6 +21,7 @@ from service.error_registry import (
     FieldInvalid,
     FieldMissing,
     FieldUnknown,
+    KeyAbsent,
     NoDelegation,
     NodeStopping,
     NotCommitted,
@@ -33,7 +34,7 @@ from service.error_registry import (
     WatchersFull,
 )
 from service.errors import SimpulError
-from service.http import cluster, events, scripts
+from service.http import cache_value, cluster, events, scripts
 from service.http.cluster import ClusterState
 from service.http.context import Context
 from service.http.metrics import registry
@@ -47,11 +48,15 @@ from service.limits import (
     LOCK_LIST_DEFAULT,
     LOCK_LIST_MAX,
     NAME_BYTES_MAX,
+    SCHEDULES_MAX,
 )
 from service.lock import LockList, LockState
 from service.lock.deadlock.overview import WaitsView
 from service.lock.listing import CURSOR_CHARS_MAX
+from service.names import encode_name
 from service.queue import TopicState
+from service.queue.schedule_wire import SchedulePage
+from service.queue.wire import TOPIC_DEFAULT
 
 EVENT_STREAM = "text/event-stream"
 
@@ -93,6 +98,8 @@ class Page(NamedTuple):
     errors: tuple[type[SimpulError], ...] = ()
     parameters: tuple[Parameter, ...] = ()
     """What it takes in the query of its URL."""
+    has_etag: bool = False
+    """Its answer has an ETag, and who sends that as If-None-Match is answered 304 while it holds."""
 
 
 async def _lock(context: Context, request: Request) -> LockState:
@@ -115,6 +122,13 @@ async def _waits(context: Context, _: Request) -> WaitsView:
 async def _topic(context: Context, request: Request) -> TopicState:
     name = name_in_path(request, "/queue/")
     return await context.administration.inspect(name, Query(request, _TOPIC_PARAMETERS).text("subscription") or None)
+
+
+async def _schedules(context: Context, request: Request) -> SchedulePage:
+    query = Query(request, _SCHEDULES_PARAMETERS)
+    topic = query.text("topic") or TOPIC_DEFAULT
+    encode_name("topic", topic)
+    return await context.timetable.page(topic, query.text("after"), query.integer("limit"))
 
 
 async def _audit(context: Context, request: Request) -> Audit:
@@ -167,6 +181,11 @@ _LIST_PARAMETERS = (
     text("cursor", "As the page before answered it.", CURSOR_CHARS_MAX, "^[A-Za-z0-9_-]*$"),
 )
 _TOPIC_PARAMETERS = (text("subscription", "Show this subscription of the topic.", NAME_BYTES_MAX),)
+_SCHEDULES_PARAMETERS = (
+    text("topic", "Whose schedules.", NAME_BYTES_MAX),
+    integer("limit", "Schedules in a page, at most.", least=1, most=SCHEDULES_MAX, default=SCHEDULES_MAX),
+    text("after", "As the page before answered it.", NAME_BYTES_MAX),
+)
 _AUDIT_PARAMETERS = (integer("sample", "Copies to look at, at most.", least=1, most=AUDIT_MAX, default=AUDIT_DEFAULT),)
 _CLUSTER_PARAMETERS = (choice("consistency", "strong: everything decided before is shown.", "local", "strong"),)
 
@@ -205,6 +224,23 @@ PAGES = (
         _topic,
         (FieldInvalid, FieldUnknown, PathNotUnicode, SubscriptionUnknown),
         _TOPIC_PARAMETERS,
+    ),
+    Page(
+        "/schedules",
+        "The schedules of a topic, page by page.",
+        SchedulePage,
+        _schedules,
+        (FieldInvalid, FieldUnknown),
+        _SCHEDULES_PARAMETERS,
+    ),
+    Page(
+        "/cache/{key}",
+        "The value of a key, as it was put.",
+        "application/json",
+        None,
+        (KeyAbsent, FieldInvalid, FieldUnknown, PathNotUnicode),
+        cache_value.PARAMETERS,
+        has_etag=True,
     ),
     Page(
         "/events",
@@ -248,7 +284,11 @@ class _RestOfPath(StringConvertor):
 
 register_url_convertor("rest", _RestOfPath())
 
-_TAKES_REST_OF_PATH = {"/lock/{resource}": "/lock/{resource:rest}", "/queue/{topic}": "/queue/{topic:rest}"}
+_TAKES_REST_OF_PATH = {
+    "/lock/{resource}": "/lock/{resource:rest}",
+    "/queue/{topic}": "/queue/{topic:rest}",
+    "/cache/{key}": "/cache/{key:rest}",
+}
 
 
 def refuse(error: SimpulError) -> Response:
@@ -277,7 +317,10 @@ def routes(context: Context, openapi: bytes) -> list[Route]:
     async def watch(request: Request) -> Response:
         return cast("Response", await events.open_stream(context, request))
 
-    texts = {"/metrics": metrics, "/openapi.json": api, "/events": watch}
+    async def value(request: Request) -> Response:
+        return await cache_value.show_value(context, request, name_in_path(request, "/cache/"))
+
+    texts = {"/cache/{key}": value, "/metrics": metrics, "/openapi.json": api, "/events": watch}
     return [
         Route(_TAKES_REST_OF_PATH.get(page.path, page.path), texts.get(page.path) or _endpoint(page, context))
         for page in PAGES

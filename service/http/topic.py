@@ -7,6 +7,7 @@ from service.error_registry import (
     TopicInUse,
     TopicPaused,
     TopicSubscribed,
+    TopicUnknown,
 )
 from service.http.operation import Operation
 from service.queue.topic_wire import (
@@ -107,7 +108,7 @@ OPERATIONS = (
         summary="Remove a topic with all that is in it and was set for it.",
         request=DeleteRequest,
         replies=(Deleted,),
-        errors=(TopicInUse,),
+        errors=(TopicInUse, TopicUnknown),
         bind=lambda context: lambda request, _: context.administration.delete(request),
         examples=({"topic": "t"},),
     ),

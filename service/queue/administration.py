@@ -217,10 +217,12 @@ class Administration:
 
     async def delete(self, request: DeleteRequest) -> Deleted:
         """Remove a topic with all that is in it and was set for it; `deleted` is false when that takes another call.
-        Raises TopicInUse while messages are in flight and it is not forced."""
+        Raises TopicInUse while messages are in flight and it is not forced, TopicUnknown when there is nothing."""
         topic, purged = self._topics.get(request.topic), 0
         for _ in range(_DELETE_CALLS_MAX):
             reply = await self._topics.call_with_all(PURGE, topic, NOBODY, "topic", 1 if request.force else b"")
+            if reply[0] == b"topic_unknown" and purged:
+                return Deleted(True, purged)
             if reply[0] != b"ok":
                 raise refusal(reply, request.topic)
             purged += reply[1]

@@ -22,6 +22,11 @@ UNSUBSCRIBE = declare(
     "queue.unsubscribe", keys=f"{_OF_TOPIC} inflight settings", args=f"{_ONCE} subscription is_forced"
 )
 ACK = declare("queue.ack", keys=_KEYS, args=f"{_ONCE} id+ delivery+ generation+")
+ACK_CONSUME = declare(
+    "queue.ack_consume",
+    keys=_KEYS,
+    args=f"{_ONCE} max visibility_ms is_default consumer if_acked id+ delivery+ generation+",
+)
 NACK = declare("queue.nack", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} delay_ms backs_off? reason")
 EXTEND = declare("queue.extend", keys=_KEYS, args=f"{_ONCE} {_DELIVERY} visibility_ms")
 LEFT = declare("queue.left", keys="fence messages inflight", args=f"fence {_DELIVERY}")
@@ -34,8 +39,21 @@ PURGE = declare("queue.purge", keys=_KEYS, args=f"{_ONCE} state is_forced id+")
 _INSPECTED = "messages ready delayed inflight settings urgent line ghosts takers dead flow"
 INSPECTED = tuple(_INSPECTED.split())
 INSPECT = declare("queue.inspect", keys=f"fence {_INSPECTED}", args="fence")
-PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead")
+PEEKED = ("messages", "ready", "delayed", "inflight", "urgent", "line", "dead", "ghosts")
 PEEK = declare("queue.peek", keys=f"fence {' '.join(PEEKED)} shared?", args="fence state offset limit")
 
 DUE = declare("queue.due", keys="fence duty due", args=_DUTY)
 TEND = declare("queue.tend", keys=f"fence duty {TOPIC_KEYS}", args=_DUTY)
+
+_TIMETABLE = "timetable schedules schedule_names"
+SCHEDULE = declare(
+    "queue.schedule", keys=f"fence outcome {_TIMETABLE}", args=f"{_ONCE} member times spec next_at limit"
+)
+UNSCHEDULE = declare("queue.unschedule", keys=f"fence outcome {_TIMETABLE}", args=f"{_ONCE} member")
+SCHEDULES = declare("queue.schedules", keys=f"fence {_TIMETABLE}", args="fence topic after limit")
+TICKS = declare("queue.ticks", keys="fence duty timetable schedules", args=_DUTY)
+FIRE = declare(
+    "queue.fire",
+    keys=f"fence duty topic_settings shared due sessions {_TIMETABLE} part+",
+    args=f"{_DUTY} tick id+ data+",
+)

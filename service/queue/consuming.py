@@ -31,20 +31,24 @@ class Consuming:
     async def take(self, request: ConsumeRequest, patience: Patience | None) -> list[Delivery]:
         """Up to `max` messages; with none there, wait up to `wait_ms` for one. A caller that is gone takes nothing.
         Raises ConsumersFull, FieldInvalid, RequestIdReused."""
-        one = _Asked(self._topics.get(request.topic, request.subscription), request)
-        reply = await self._take(one)
+        asked = Asked(self._topics.get(request.topic, request.subscription), request)
+        reply = await self._take(asked)
         if len(reply) == 1 and request.wait_ms:
-            waiting = self._wait(one)
-            reply = await (patience(waiting) if patience else waiting)
-        return [_delivery(*reply[at : at + _DELIVERY_FIELDS]) for at in range(1, len(reply), _DELIVERY_FIELDS)]
+            return await self.wait(asked, patience)
+        return deliveries_in(reply, 1)
 
-    async def _take(self, asked: "_Asked", taker: bytes = b"", session_ms: int = 0) -> list[Any]:
+    async def wait(self, asked: "Asked", patience: Patience | None) -> list[Delivery]:
+        """As `take`, when there was nothing just now."""
+        waiting = self._wait(asked)
+        return deliveries_in(await (patience(waiting) if patience else waiting), 1)
+
+    async def _take(self, asked: "Asked", taker: bytes = b"", session_ms: int = 0) -> list[Any]:
         reply = await self._topics.call(CONSUME, asked.topic, asked.identity, *asked.args, taker, session_ms)
         if reply[0] != b"ok":
             raise RequestIdReused(request_id=asked.request.request_id)
         return reply
 
-    async def _wait(self, asked: "_Asked") -> list[Any]:
+    async def _wait(self, asked: "Asked") -> list[Any]:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + asked.request.wait_ms / 1000
         taker = self._takers.park(asked.topic)
@@ -68,7 +72,7 @@ class Consuming:
         finally:
             self._takers.leave(taker)
 
-    async def _take_or_give_back(self, asked: "_Asked", taker: Taker, session_ms: int) -> list[Any]:
+    async def _take_or_give_back(self, asked: "Asked", taker: Taker, session_ms: int) -> list[Any]:
         """A client may go while Redis delivers to it."""
         taking = asyncio.ensure_future(self._take(asked, taker.id, session_ms))
         try:
@@ -92,7 +96,7 @@ class Consuming:
             await self._topics.call_with_all(WITHDRAW, taker.topic, NOBODY, taker.id)
 
 
-class _Asked:
+class Asked:
     """A request to consume, as it is sent."""
 
     __slots__ = ("args", "identity", "request", "topic")
@@ -108,5 +112,10 @@ class _Asked:
             self.args = (request.max, visibility_ms, b"", consumer)
 
 
-def _delivery(message_id: bytes, receipt: bytes, attempt: int, record: bytes) -> Delivery:
-    return Delivery(message_id.decode(), receipt.decode(), attempt, message_of(record))
+def deliveries_in(reply: list[Any], start: int) -> list[Delivery]:
+    """What a script replies of deliveries from a place on: id, receipt, attempt and record of each."""
+    rest = iter(reply[start:])
+    return [
+        Delivery(message_id.decode(), receipt.decode(), attempt, message_of(record))
+        for message_id, receipt, attempt, record in zip(rest, rest, rest, rest, strict=True)
+    ]

@@ -56,7 +56,7 @@ def arguments(messages: list[OutgoingMessage], ids: list[str], *, is_batch: bool
     options: list[Any] | None = None
     for position, message in enumerate(messages):
         at = f"messages[{position}]." if is_batch else ""
-        args += (ids[position], message.delay_ms, check_payload(f"{at}data" if is_batch else "data", message.data))
+        args += (ids[position], message.delay_ms or b"0", check_payload(at + "data", message.data))
         option = option_of(at, message)
         if option is not None:
             options = options or [None] * len(messages)

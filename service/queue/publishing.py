@@ -6,7 +6,7 @@ from service.names import RequestIdentity
 from service.queue.calls import FAN, FANNED, PUBLISH
 from service.queue.topics import Topic, Topics
 
-_SENT_AT_MOST = 4
+SENT_AT_MOST = 4
 """Subscriptions come and go seldom: one that meets a change this often gives up, with nothing done."""
 
 
@@ -15,7 +15,7 @@ async def publish(
 ) -> list[Any]:
     """`args` are those of queue.publish after the identity. Raises what the store raises."""
     reply: list[Any] = []
-    for _ in range(_SENT_AT_MOST):
+    for _ in range(SENT_AT_MOST):
         if topic.subscriptions:
             reply = await _fan(topics, topic, identity, args)
         elif takes_all:
@@ -29,7 +29,16 @@ async def publish(
 
 
 async def _fan(topics: Topics, topic: Topic, identity: RequestIdentity, args: list[Any]) -> list[Any]:
-    keys = [*topic.named("settings"), topic.shared, *topic.named("due", "sessions")]
-    for name in topic.subscriptions:
-        keys += topics.get(topic.name, name).named(*FANNED)
-    return await topics.call_on(FAN, topic.partition, tuple(keys), identity, *args)
+    keys = (*shared_keys(topic), *parts_of(topics, topic))
+    return await topics.call_on(FAN, topic.partition, keys, identity, *args)
+
+
+def shared_keys(topic: Topic) -> tuple[bytes, ...]:
+    """What a publish to several queues of a topic needs once."""
+    return (*topic.named("settings"), topic.shared, *topic.named("due", "sessions"))
+
+
+def parts_of(topics: Topics, topic: Topic) -> tuple[bytes, ...]:
+    """The keys of each queue that a publish goes to: of the subscriptions, or of the topic itself."""
+    queues = [topics.get(topic.name, name) for name in topic.subscriptions] or [topic]
+    return tuple(key for queue in queues for key in queue.named(*FANNED))

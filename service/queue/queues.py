@@ -11,8 +11,8 @@ from service.error_registry import FieldInvalid, FieldMissing
 from service.limits import DELIVERY_TOTAL_MS_MAX, VISIBILITY_MS_MAX
 from service.names import RequestIdentity, encode_name
 from service.queue import outgoing, receipts
-from service.queue.calls import ACK, EXTEND, LEFT, NACK
-from service.queue.consuming import Consuming, Patience
+from service.queue.calls import ACK, ACK_CONSUME, EXTEND, LEFT, NACK
+from service.queue.consuming import Asked, Consuming, Patience, deliveries_in
 from service.queue.known import check_known
 from service.queue.publishing import publish
 from service.queue.receipts import ReceiptParts
@@ -97,16 +97,36 @@ class Queues:
         ReceiptSuperseded, RequestIdReused; then nothing was taken."""
         named = _named_deliveries(request)
         then = _next_request(request)
+        topic = self._topics.get(request.topic, request.subscription)
         identity = RequestIdentity("queue.ack", request, request.request_id)
-        args: list[Any] = []
-        for parts in named:
-            args += (parts.id, parts.delivery, parts.generation)
-        reply = await self._topics.call(ACK, self._topics.get(request.topic, request.subscription), identity, *args)
+        args = [part for parts in named for part in parts]
+        if then is not None:
+            return await self._ack_and_take(request, named, Asked(topic, then), (identity, args), patience)
+        reply = await self._topics.call(ACK, topic, identity, *args)
         if reply[0] != b"ok":
             raise refusal(reply, request.topic, "", request.request_id)
-        done = _acked(request, named, reply)
-        if then is not None:
-            done.next = Deliveries(await self._consuming.take(then, patience))
+        return _acked(request, named, reply)
+
+    async def _ack_and_take(
+        self,
+        request: AckRequest,
+        named: list[ReceiptParts],
+        then: Asked,
+        sent: tuple[RequestIdentity, list[str]],
+        patience: Patience | None,
+    ) -> Acked | BatchAcked:
+        """In one step. A wait begins only behind it, as a request of its own: a repeat finds both outcomes."""
+        identity, args = sent
+        if_acked: Any = b"" if request.receipts is not None else 1
+        reply = await self._topics.call(ACK_CONSUME, then.topic, identity, *then.args, if_acked, *args)
+        if reply[0] != b"ok":
+            raise refusal(reply, request.topic, "", request.request_id)
+        taken_from = 1 + len(named)
+        done = _acked(request, named, reply[:taken_from])
+        found = deliveries_in(reply, taken_from)
+        if not found and request.wait_ms:
+            found = await self._consuming.wait(then, patience)
+        done.next = Deliveries(found)
         return done
 
     async def nack(self, request: NackRequest) -> Nacked:
@@ -137,7 +157,7 @@ class Queues:
         """What is left of the visibility timeout. Raises AlreadyAcked, ReceiptExpired, ReceiptSuperseded."""
         topic = self._topics.get(request.topic, request.subscription)
         parts = receipts.parse("receipt", request.receipt)
-        reply = await self._scripts.call(LEFT, topic.partition, topic.named("messages", "inflight"), parts.as_sent)
+        reply = await self._scripts.call(LEFT, topic.partition, topic.named("messages", "inflight"), parts)
         if reply[0] != b"ok":
             if reply[0] == b"already_acked":
                 await check_known(self._scripts, topic)
@@ -154,7 +174,7 @@ class Queues:
             "queue.bury" if isinstance(request, BuryRequest) else call.name, request, request.request_id
         )
         ask = self._topics.call if call is EXTEND else self._topics.call_with_all
-        reply = await ask(call, self._topics.get(request.topic, request.subscription), identity, *parts.as_sent, *args)
+        reply = await ask(call, self._topics.get(request.topic, request.subscription), identity, *parts, *args)
         if reply[0] != b"ok":
             raise refusal(reply, request.topic, parts.id, request.request_id)
         return reply
@@ -168,11 +188,10 @@ def _named_deliveries(request: AckRequest) -> list[ReceiptParts]:
         raise FieldInvalid(field=given[1], reason=f"cannot be combined with {given[0]}")
     if request.id is not None:
         encode_name("id", request.id)
-        return [ReceiptParts("", "", request.id)]
+        return [ReceiptParts(request.id, "", "")]
     if request.receipt is not None:
         return [receipts.parse("receipt", request.receipt)]
-    listed = request.receipts or []
-    return [receipts.parse(f"receipts[{position}]", receipt) for position, receipt in enumerate(listed)]
+    return receipts.parse_all("receipts", request.receipts or [])
 
 
 def _next_request(request: AckRequest) -> ConsumeRequest | None:

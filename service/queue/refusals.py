@@ -5,7 +5,7 @@ from typing import Any
 from service.error_registry import BY_CODE
 from service.errors import SimpulError
 
-_OF_A_TOPIC = (b"topic_paused", b"topic_keys_wanted", b"topic_subscribed")
+_OF_A_TOPIC = (b"topic_paused", b"topic_keys_wanted", b"topic_subscribed", b"topic_unknown")
 _WHY_IN_USE = {
     b"key_concurrency": "key_concurrency would change the order of messages that are under way",
     b"max_length": "max_length is below the number of messages there are",

@@ -75,16 +75,36 @@ def write(number: int, owner: str, token: int, base: int, version: int, *, kind:
     return event(owner, "write", "r", (number, number), **values)
 
 
-def publish(name: str, at: At, outcome: Outcome = "ok") -> Event:
-    return event("p", "publish", "t", at, outcome, id=name)
+def publish(name: str, at: At, outcome: Outcome = "ok", **values: Any) -> Event:
+    return event("p", "publish", "t", at, outcome, id=name, **values)
 
 
-def consume(name: str, at: At, attempt: int = 1) -> Event:
-    return event("c", "consume", "t", at, id=name, receipt=f"{name}/{attempt}", attempt=attempt)
+def consume(name: str, at: At, attempt: int = 1, *, visibility_ms: int = 300, **values: Any) -> Event:
+    told: dict[str, Any] = {"id": name, "receipt": f"{name}/{attempt}", "attempt": attempt} | values
+    return event("c", "consume", "t", at, visibility_ms=visibility_ms, **told)
+
+
+def consume_in_vain(at: At, outcome: Outcome = "ok", **values: Any) -> Event:
+    """It brought nothing, or nobody knows what."""
+    return event("c", "consume", "t", at, outcome, visibility_ms=300, **values)
+
+
+def settle(
+    operation: str, name: str, at: At, attempt: int = 1, outcome: Outcome = "ok", *, code: str = "", **values: Any
+) -> Event:
+    return event("c", operation, "t", at, outcome, code=code, id=name, receipt=f"{name}/{attempt}", **values)
 
 
 def ack(name: str, at: At, attempt: int = 1, outcome: Outcome = "ok", code: str = "") -> Event:
-    return event("c", "ack", "t", at, outcome, code=code, id=name, receipt=f"{name}/{attempt}")
+    return settle("ack", name, at, attempt, outcome, code=code)
+
+
+def nack(name: str, at: At, attempt: int = 1, outcome: Outcome = "ok", *, delay_ms: int = 0) -> Event:
+    return settle("nack", name, at, attempt, outcome, delay_ms=delay_ms)
+
+
+def redrive(at: At, redriven: int, outcome: Outcome = "ok") -> Event:
+    return event("c", "redrive", "t", at, outcome, redriven=redriven)
 
 
 def put(version: int, at: At, outcome: Outcome = "ok") -> Event:

@@ -13,6 +13,10 @@ class Reply(NamedTuple):
     body: dict[str, Any]
 
 
+CONNECT_S = 5.0
+"""The machine may be busy: a node that is not there refuses at once."""
+
+
 class NotSent(Exception):
     """No connection: the node has not seen the request."""
 
@@ -56,7 +60,7 @@ class Connection:
             self.close()
         if self._streams is None:
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(CONNECT_S):
                     self._streams = await asyncio.open_connection("127.0.0.1", self._port)
             except (OSError, TimeoutError) as error:
                 raise NotSent(str(error)) from error

@@ -82,7 +82,7 @@ def play(chance: random.Random, *, clients: int, operations: int, shared: bool, 
     """
     lock = ModelLock(bug)
     history: list[Event] = []
-    arrivals: list[tuple[float, int, _Client, Event]] = []
+    arrivals: list[tuple[float, str, _Client, Event]] = []
     for number in range(clients):
         _send(arrivals, _Client(f"c{number}"), chance.uniform(0, 50), chance, shared=shared)
     while len(history) < operations:
@@ -107,7 +107,7 @@ def _held_after(client: _Client, done: Event) -> int:
 
 
 def _send(
-    arrivals: list[tuple[float, int, _Client, Event]],
+    arrivals: list[tuple[float, str, _Client, Event]],
     client: _Client,
     at_ms: float,
     chance: random.Random,
@@ -124,4 +124,5 @@ def _send(
     else:
         values["mode"] = chance.choice(("shared", "exclusive")) if shared else "exclusive"
     event = Event(client.name, operation, "r", at_ms, at_ms, "unknown", values=values)
-    heapq.heappush(arrivals, (at_ms + chance.choice((0.1, 1, 50)) * chance.random(), id(event), client, event))
+    # Two may arrive at one moment: names keep their order the same in every run, and a client is in there once.
+    heapq.heappush(arrivals, (at_ms + chance.choice((0.1, 1, 50)) * chance.random(), client.name, client, event))

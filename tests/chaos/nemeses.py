@@ -1,7 +1,8 @@
 """Faults, each a plain function of a world. It returns when the fault is over, or has done what it does.
 
 A pause in here is the length of a fault, not a wait for something. `loses` says that Redis may forget what it
-acknowledged: then messages and values from before may be gone, but no lock may have two holders.
+acknowledged: then messages and values from before may be gone, but no lock may have two holders. Redis writes each
+command to its append-only file before it answers (`appendfsync always`), but where a nemesis wants it to keep nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Nemesis:
     family: str
     fault: Fault
     loses: bool = False
-    aof: bool = False
+    aof: bool = True
     replica: bool = False
     fake_clocks: bool = False
 
@@ -48,7 +49,7 @@ NEMESES: dict[str, Nemesis] = {}
 
 
 def nemesis(
-    family: str, *, loses: bool = False, aof: bool = False, replica: bool = False, fake_clocks: bool = False
+    family: str, *, loses: bool = False, aof: bool = True, replica: bool = False, fake_clocks: bool = False
 ) -> Callable[[Fault], Fault]:
     def add(fault: Fault) -> Fault:
         name = fault.__name__
@@ -74,13 +75,13 @@ def flushall(world: World, _: random.Random) -> None:
     _command(world.primary, "FLUSHALL")
 
 
-@nemesis("restart", loses=True)
+@nemesis("restart", loses=True, aof=False)
 def restart_empty(world: World, _: random.Random) -> None:
     world.primary.kill()
     world.primary.start()
 
 
-@nemesis("restart", loses=True, aof=True)
+@nemesis("restart", loses=True)
 def restart_with_truncated_aof(world: World, chance: random.Random) -> None:
     """The last part of the append-only file never reached the disk."""
     world.primary.kill()
@@ -137,7 +138,7 @@ def flush_twice(world: World, chance: random.Random) -> None:
     _command(world.primary, "FLUSHALL")
 
 
-@nemesis("restart", loses=True)
+@nemesis("restart", loses=True, aof=False)
 def restart_everything_empty(world: World, _: random.Random) -> None:
     """Power fails, and Redis kept nothing."""
     for node in world.nodes:
@@ -153,7 +154,7 @@ def restart_everything_empty(world: World, _: random.Random) -> None:
 # Redis hiccups, and keeps its data
 
 
-@nemesis("restart", aof=True)
+@nemesis("restart")
 def restart_with_aof(world: World, _: random.Random) -> None:
     """kill -9 of a Redis that answers after it has written (`appendfsync always`): nothing is lost."""
     world.primary.kill()

@@ -60,13 +60,27 @@ class Client:
     ) -> Event:
         """The event as recorded: with what was asked, fields of the answer as `keep` names them, and `note`. The
         operation is named by the path unless it is given."""
+        return self.recorder.add(await self.exchange(node, path, target, body, keep, operation=operation, **note))
+
+    async def exchange(
+        self,
+        node: int,
+        path: str,
+        target: str,
+        body: dict[str, Any],
+        keep: Mapping[str, str] = NOTHING,
+        *,
+        operation: str = "",
+        **note: Any,
+    ) -> Event:
+        """The same, for the caller to record."""
         recorder, operation = self.recorder, operation or path.rpartition("/")[2]
         values = {name: value for name, value in body.items() if name in _ASKED} | note
         invoked_ms = recorder.now_ms()
         outcome: Outcome
         answer: dict[str, Any] = {}
         try:
-            reply = await self._connections[node].post(path, body, body.get("timeout", 0) + PATIENCE_S)
+            reply = await self._connections[node].post(path, body, _waits_s(body) + PATIENCE_S)
             outcome, code, answer = *classify(reply), reply.body
         except NotSent:
             outcome, code = "refused", "unreachable"
@@ -75,16 +89,28 @@ class Client:
         completed_ms = recorder.now_ms()
         if outcome == "ok":
             values |= {name: answer[field] for field, name in keep.items() if answer.get(field) is not None}
-        return recorder.add(
-            Event(self.name, operation, target, invoked_ms, completed_ms, outcome, code, f"n{node + 1}", values)
-        )
+        return Event(self.name, operation, target, invoked_ms, completed_ms, outcome, code, f"n{node + 1}", values)
+
+    async def look(self, node: int, path: str) -> dict[str, Any]:
+        """What a GET answers, which is no part of the history; empty if nothing came of it."""
+        try:
+            reply = await self._connections[node].get(path, PATIENCE_S)
+        except (NotSent, OSError, EOFError, TimeoutError):
+            return {}
+        return reply.body if reply.status == 200 else {}
 
     def close(self) -> None:
         for connection in self._connections:
             connection.close()
 
 
-_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "receipt", "id", "limit", "permits", "consistency"}
+_ASKED = {"owner", "mode", "ttl_ms", "timeout", "token", "limit", "permits", "consistency"}
+_ASKED |= {"id", "data", "key", "priority", "delay_ms", "receipt", "visibility_ms", "wait_ms", "max", "max_deliveries"}
+
+
+def _waits_s(body: dict[str, Any]) -> float:
+    """How long the node was asked to wait."""
+    return float(body.get("timeout", 0)) + float(body.get("wait_ms", 0)) / 1000
 
 
 def classify(reply: Reply) -> tuple[Outcome, str]:

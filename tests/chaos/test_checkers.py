@@ -1,4 +1,4 @@
-"""Each rule flags the smallest history that breaks it, and passes its twin that does not."""
+"""Each rule on locks and caches flags the smallest history that breaks it, and passes its twin that does not."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.checkers import CHECKERS, Checker, violations
+from tests.chaos.checkers import CACHES, LOCKS, Checker, violations
 from tests.chaos.checkers.cache import no_stale_read, no_stale_strong_read, reads
 from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
 from tests.chaos.checkers.permits import is_a_semaphore
-from tests.chaos.checkers.queue import no_acknowledged_message_is_lost, superseded_receipts_are_refused
 from tests.chaos.checkers.register import no_guarded_update_is_lost, no_update_is_lost_to_a_holder, stale_writers_fail
 from tests.chaos.checkers.tokens import tokens_rise
 from tests.chaos.histories import (
-    ack,
     acquire,
-    consume,
     enter,
     get,
     give,
     invalidate,
     leave,
     loss,
-    publish,
     put,
     release,
     renew,
@@ -160,20 +156,6 @@ BAD: dict[str, tuple[Checker, list[Event]]] = {
     ),
     "a permit given back twice": (is_a_semaphore, [take("a", (0, 5), 1), give("a", (6, 7), 1), give("a", (8, 9), 1)]),
     "a permit given back by a stranger": (is_a_semaphore, [take("a", (0, 5), 1), give("b", (6, 7), 1)]),
-    "a message nobody got": (no_acknowledged_message_is_lost, [publish("m", (0, 5))]),
-    "a message never acked": (no_acknowledged_message_is_lost, [publish("m", (0, 5)), consume("m", (6, 7))]),
-    "an ack that was refused": (
-        no_acknowledged_message_is_lost,
-        [publish("m", (0, 5)), consume("m", (6, 7)), ack("m", (8, 9), outcome="refused", code="receipt_expired")],
-    ),
-    "a message published after the loss": (
-        no_acknowledged_message_is_lost,
-        [loss((0, 10)), publish("m", (11, 12))],
-    ),
-    "a superseded receipt": (
-        superseded_receipts_are_refused,
-        [consume("m", (0, 5)), consume("m", (100, 105), 2), ack("m", (110, 115), 1)],
-    ),
     "an overwritten value": (no_stale_read, [put(1, (0, 1)), put(2, (5, 6)), get(1, (1007, 1008))]),
     "a value that is said to be missing": (no_stale_read, [put(1, (0, 1)), get(0, (1002, 1003))]),
     "an invalidated value": (no_stale_read, [put(1, (0, 1)), invalidate((5, 6)), get(1, (1007, 1008))]),
@@ -302,23 +284,6 @@ GOOD: dict[str, list[Event]] = {
         write(1, "b", 2, 0, 1),
         Event("a", "write", "r", 2, 2, "refused", values={"register": "guarded", "turn": 2, "token": 1, "owner": "a"}),
     ],
-    "a message delivered twice and acked once": [
-        publish("m", (0, 5)),
-        consume("m", (6, 7)),
-        consume("m", (400, 401), 2),
-        ack("m", (402, 403), 1, "refused", "receipt_superseded"),
-        ack("m", (404, 405), 2),
-    ],
-    "an ack whose answer was lost": [publish("m", (0, 5)), consume("m", (6, 7)), ack("m", (8, 9), outcome="unknown")],
-    "a publish of unknown outcome": [publish("m", (0, 5), "unknown")],
-    "a message from before the loss": [publish("m", (0, 5)), loss((10, 20))],
-    "a message published while data was being lost": [loss((0, 10)), publish("m", (5, 12))],
-    "an ack while the next delivery is on its way": [
-        publish("m", (0, 5)),
-        consume("m", (6, 7)),
-        consume("m", (100, 120), 2),
-        ack("m", (110, 115), 1),
-    ],
     "a value overwritten within the bound": [put(1, (0, 1)), put(2, (5, 6)), get(1, (1005, 1008))],
     "a value overwritten just within the bound": [put(1, (0, 1)), put(2, (5, 6)), get(1, (1005.9, 1030))],
     "a value overwritten while it was read strongly": [put(1, (0, 1)), put(2, (5, 8)), strong_get(1, (7, 9))],
@@ -388,7 +353,7 @@ def test_how_old_a_read_is_counts_from_what_was_acknowledged_first(history: list
 
 
 def test_every_rule_has_a_bad_history() -> None:
-    assert {checker for checker, _ in BAD.values()} == set(CHECKERS)
+    assert {checker for checker, _ in BAD.values()} == set(LOCKS + CACHES)
 
 
 def test_two_conflicting_events_are_named() -> None:

@@ -14,7 +14,8 @@ from tests.chaos.checkers.cache import reads
 from tests.chaos.history import Event, Violation, select
 from tests.chaos.nemeses import NEMESES, Nemesis
 from tests.chaos.recorder import Recorder
-from tests.chaos.workload import Stage, play
+from tests.chaos.stage import Stage
+from tests.chaos.workload import play
 from tests.chaos.world import World, world
 
 WARM_S = (0.8, 1.2)

@@ -8,65 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.checkers.holds import GRAIN_MS, token_of
 from tests.chaos.checkers.register import GUARDED, PLAIN
 from tests.chaos.history import Event
-from tests.chaos.recorder import Client, Recorder
-from tests.chaos.registers import Register
+from tests.chaos.queue_clients import QUEUE_CLIENTS, drain
+from tests.chaos.recorder import Client
+from tests.chaos.stage import EXCLUSIVE, Stage, a_node
 
 LOCK_CLIENTS = 8
-QUEUE_CLIENTS = 3
 CACHE_CLIENTS = 2
 ENTERING_CLIENTS = 2
 PERMIT_CLIENTS = 4
 
-EXCLUSIVE = ("r0", "r1", "r2", "r3", "r4")
 MIXED = "rw"
 """Taken by readers and writers."""
 ENTERED = "entered"
 SEATS, LIMIT = "seats", 3
 TTL_MS = (300, 1000)
-TOPIC = "t"
-VISIBILITY_MS = 300
 KEYS = ("k0", "k1", "k2")
-DRAINED_S = 2.5 * VISIBILITY_MS / 1000
-"""A topic that gave nothing for this long, with nobody holding deliveries, is empty..."""
-DRAINED_LOOKS = 20
-"""...if it was looked at so often: a machine that stood still for as long has seen nothing."""
-REDRIVEN = {"redriven": "redriven"}
-DRAIN_MOST_S = 8.0
-
-
-@dataclass
-class Stage:
-    """What all clients of one run share."""
-
-    recorder: Recorder
-    ports: list[int]
-    seed: int
-    running: bool = True
-    registers: dict[str, Register] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.registers = {name: Register(name, self.recorder) for name in EXCLUSIVE}
-
-    def client(self, name: str) -> tuple[Client, random.Random]:
-        return Client(name, self.recorder, self.ports), random.Random(f"{self.seed}-{name}")
 
 
 async def play(stage: Stage, until: asyncio.Task[Any]) -> None:
-    """Run all clients until a task is done, then drain the queue."""
-    parts = [_lock_client] * LOCK_CLIENTS + [_queue_client] * QUEUE_CLIENTS + [_cache_client] * CACHE_CLIENTS
+    """Run all clients until a task is done, then drain the topics."""
+    parts = [_lock_client] * LOCK_CLIENTS + [*QUEUE_CLIENTS] + [_cache_client] * CACHE_CLIENTS
     parts += [_entering_client] * ENTERING_CLIENTS + [_permit_client] * PERMIT_CLIENTS
     async with asyncio.TaskGroup() as group:
         for number, part in enumerate(parts):
             group.create_task(part(stage, f"c{number}"))
         await asyncio.wait([until])
         stage.running = False
-    await _drain(stage)
+    await drain(stage)
 
 
 # Locks
@@ -84,7 +57,7 @@ async def _lock_client(stage: Stage, name: str) -> None:
             "ttl_ms": chance.randint(*TTL_MS),
             "timeout": chance.choice((0, 0, 0.2, 0.5, 2)),
         }
-        grant = await client.ask(_node(chance), "/lock/acquire", resource, body, keep={"token": "token"})
+        grant = await client.ask(a_node(chance), "/lock/acquire", resource, body, keep={"token": "token"})
         if grant.outcome == "ok":
             await _Holder(stage, client, chance, grant).hold()
         else:
@@ -142,7 +115,7 @@ class _Holder:
             "token": self._token,
             "ttl_ms": self._chance.randint(*TTL_MS),
         }
-        node = _node(self._chance)
+        node = a_node(self._chance)
         renewed = await self._client.ask(
             node, "/lock/renew", self._grant.target, body, keep={"ttl_ms": "ttl_ms", "token": "new_token"}
         )
@@ -160,7 +133,7 @@ class _Holder:
 
     async def _release(self) -> None:
         body = {"resource": self._grant.target, "owner": self._client.name, "token": self._token}
-        await self._client.ask(_node(self._chance), "/lock/release", self._grant.target, body)
+        await self._client.ask(a_node(self._chance), "/lock/release", self._grant.target, body)
 
 
 async def _entering_client(stage: Stage, name: str) -> None:
@@ -173,7 +146,7 @@ async def _entering_client(stage: Stage, name: str) -> None:
         for _ in range(chance.randint(1, 3)):
             body = {"resource": ENTERED, "owner": owner, "reentrant": True, "ttl_ms": 1000, "timeout": 0.3}
             kept = {"token": "token", "holds": "holds"}
-            entered = await client.ask(_node(chance), "/lock/acquire", ENTERED, body, kept, operation="enter")
+            entered = await client.ask(a_node(chance), "/lock/acquire", ENTERED, body, kept, operation="enter")
             if entered.outcome != "ok":
                 break
             token, depth = int(entered.values["token"]), depth + 1
@@ -181,7 +154,7 @@ async def _entering_client(stage: Stage, name: str) -> None:
         for _ in range(depth if chance.random() < 0.9 else 0):
             body = {"resource": ENTERED, "owner": owner, "token": token}
             left = await client.ask(
-                _node(chance), "/lock/release", ENTERED, body, {"holds": "holds"}, operation="leave"
+                a_node(chance), "/lock/release", ENTERED, body, {"holds": "holds"}, operation="leave"
             )
             if left.outcome != "ok":
                 break
@@ -202,64 +175,13 @@ async def _permit_client(stage: Stage, name: str) -> None:
             "ttl_ms": 600,
             "timeout": chance.choice((0, 0.3)),
         }
-        taken = await client.ask(_node(chance), "/lock/acquire", SEATS, body, {"token": "token"}, operation="take")
+        taken = await client.ask(a_node(chance), "/lock/acquire", SEATS, body, {"token": "token"}, operation="take")
         if taken.outcome == "ok":
             await asyncio.sleep(chance.uniform(0, 0.2))
             if chance.random() < 0.9:
                 back = {"resource": SEATS, "owner": body["owner"], "token": taken.values["token"]}
-                await client.ask(_node(chance), "/lock/release", SEATS, back, operation="give")
+                await client.ask(a_node(chance), "/lock/release", SEATS, back, operation="give")
         await asyncio.sleep(chance.uniform(0.01, 0.05))
-    client.close()
-
-
-# Queue
-
-
-async def _queue_client(stage: Stage, name: str) -> None:
-    client, chance = stage.client(name)
-    number = 0
-    while stage.running:
-        number += 1
-        body = {"topic": TOPIC, "data": number, "id": f"{name}-{number}"}
-        await client.ask(_node(chance), "/queue/publish", TOPIC, body)
-        await _consume(client, chance, may_be_late=True)
-        await asyncio.sleep(chance.uniform(0.01, 0.04))
-    client.close()
-
-
-async def _consume(client: Client, chance: random.Random, *, may_be_late: bool) -> bool:
-    """Take one message and acknowledge it; whether there was one, or may have been."""
-    body = {"topic": TOPIC, "consumer": client.name, "visibility_ms": VISIBILITY_MS}
-    taken = await client.ask(
-        _node(chance), "/queue/consume", TOPIC, body, keep={name: name for name in ("id", "receipt", "attempt")}
-    )
-    if taken.outcome != "ok":
-        await asyncio.sleep(0.02)
-        return True
-    if "receipt" not in taken.values:
-        return False
-    if may_be_late and chance.random() < 0.03:
-        await asyncio.sleep(1.5 * VISIBILITY_MS / 1000)
-    answer = {"topic": TOPIC, "receipt": taken.values["receipt"]}
-    await client.ask(_node(chance), "/queue/ack", TOPIC, answer, id=taken.values["id"])
-    return True
-
-
-async def _drain(stage: Stage) -> None:
-    client, chance = stage.client("drain")
-    loop = asyncio.get_running_loop()
-    ends_at = loop.time() + DRAIN_MOST_S
-    last_seen, looks = loop.time(), 0
-    while loop.time() < ends_at and (looks < DRAINED_LOOKS or loop.time() < last_seen + DRAINED_S):
-        if await _consume(client, chance, may_be_late=False):
-            last_seen, looks = loop.time(), 0
-        else:
-            looks += 1
-            # What died of its many faults must not be taken for lost.
-            again = await client.ask(_node(chance), "/queue/redrive", TOPIC, {"topic": TOPIC}, keep=REDRIVEN)
-            if again.values.get("redriven"):
-                last_seen, looks = loop.time(), 0
-            await asyncio.sleep(0.02)
     client.close()
 
 
@@ -271,7 +193,7 @@ async def _cache_client(stage: Stage, name: str) -> None:
     number = 0
     while stage.running:
         number += 1
-        key, node, what = chance.choice(KEYS), _node(chance), chance.random()
+        key, node, what = chance.choice(KEYS), a_node(chance), chance.random()
         if what < 0.2:
             await client.ask(node, "/cache/put", key, {"key": key, "value": number}, keep={"version": "version"})
         elif what < 0.23:
@@ -281,7 +203,3 @@ async def _cache_client(stage: Stage, name: str) -> None:
             await client.ask(node, "/cache/get", key, {"key": key, **how}, keep={"version": "version"})
         await asyncio.sleep(chance.uniform(0.005, 0.02))
     client.close()
-
-
-def _node(chance: random.Random) -> int:
-    return chance.randrange(3)

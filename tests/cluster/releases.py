@@ -19,17 +19,14 @@ Edits = Mapping[str, tuple[tuple[str, str], ...]]
 STEP_OF_TWO: Edits = {
     "lua/cache/put.lua": (
         (
-            "--   7 channel: where near caches listen\n",
-            "--   7 channel: where near caches listen\n--   8 stride: between two versions, empty = 2\n",
+            "without its name\n-- Replies",
+            "without its name\n--   9 stride: between two versions, empty = 2\n-- Replies",
         ),
-        ('redis.call("INCR", KEYS[3])', 'redis.call("INCRBY", KEYS[3], ARGV[8] == "" and 2 or ARGV[8])'),
+        ('redis.call("INCR", KEYS[3])', 'redis.call("INCRBY", KEYS[3], ARGV[9] == "" and 2 or ARGV[9])'),
     ),
     "service/cache/writing.py": (
-        ("value ttl_ms if_version channel", "value ttl_ms if_version channel stride"),
-        (
-            "request.if_version,\n            self._keys.invalidate_channel,\n",
-            'request.if_version,\n            self._keys.invalidate_channel,\n            b"",\n',
-        ),
+        ('{_PUT} knows_names"', '{_PUT} knows_names stride"'),
+        ("int(self._names.is_known))", 'int(self._names.is_known), b"")'),
     ),
 }
 """Its cache.put takes one argument more, which its callers send, and counts in twos."""

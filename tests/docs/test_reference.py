@@ -47,7 +47,7 @@ OTHER_WORDS = {
     ),
     *("parse_detail", "new_record", "parse_waiter", "leave_line", "refuse_with_holders"),
     *("quarantine_left", "lift_quarantine", "redis_now_ms"),
-    *("parse_marks", "entry_version", "read_head"),
+    *("parse_marks", "entry_version", "read_head", "names_are_kept", "keep_name"),
     *("version_against", "next_version", "write_entry", "remove_entry", "give_tag", "parse_operation", "check_hold"),
     # fields of a refusal that its sentence does not speak of
     "held_mode",
@@ -100,7 +100,6 @@ def _assert_fields(rows: list[dict[str, str]], kind: type[msgspec.Struct]) -> No
 _WORDS = {
     "boolean": "false, true",
     "object": "one of each resource",
-    "headers": f"up to {limits.HEADERS_MAX} texts",
 }
 _PAYLOADS = {
     "data": limits.PAYLOAD_BYTES_MAX,
@@ -112,10 +111,16 @@ _PAYLOADS = {
 def _range(name: str, about: dict[str, Any]) -> str:
     if "type" not in about and "enum" not in about:
         return f"up to {_PAYLOADS[name]} bytes"
-    if name in _WORDS or about.get("type") in _WORDS:
-        return _WORDS[name if name in _WORDS else about["type"]]
+    if "maxProperties" in about:
+        return f"up to {about['maxProperties']} texts"
+    if about.get("type") in _WORDS:
+        return _WORDS[about["type"]]
     if "enum" in about:
         return ", ".join(sorted(about["enum"]))
+    return _range_of_type(about)
+
+
+def _range_of_type(about: dict[str, Any]) -> str:
     if about["type"] == "array":
         return f"{about['minItems']}-{about['maxItems']} items"
     if about["type"] == "string":

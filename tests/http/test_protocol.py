@@ -142,7 +142,7 @@ def test_a_body_over_the_limit_is_413_both_ways_and_the_connection_goes_on(wire:
 
 
 def test_a_post_to_no_operation_and_a_get_of_one_are_refused_in_the_same_form(wire: Connection) -> None:
-    wire.send(request(PUT, b"/cache/nothing"))
+    wire.send(request(PUT, b"/nothing/at/all"))
     assert wire.answer()[2]["code"] == "not_found"
     for path in (b"/cache/put", b"/lock/acquire", b"/queue/consume"):
         wire.send(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)

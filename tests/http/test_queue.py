@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.support import NodeProcess, wait_until
 
 NewName = Callable[[], str]
@@ -69,6 +71,49 @@ def test_a_mixed_batch_of_receipts_acks_the_good_ones_and_names_the_others(node:
     assert [(refused["receipt"], refused["code"]) for refused in reply["refused"]] == [
         ("1.1.1763890000123.never-was", "already_acked")
     ]
+
+
+def test_an_ack_may_take_the_next_messages_along(node: NodeProcess, name: NewName) -> None:
+    topic = name()
+    for number in range(4):
+        publish(node, topic, number)
+    first = consume(node, topic)["receipt"]
+    reply = node.post("/queue/ack", {"topic": topic, "receipt": first, "then": "consume"}).json
+    assert reply["ack"] is True
+    (second,) = reply["next"]["messages"]
+    assert (second["message"]["data"], second["attempt"]) == (1, 1)
+    reply = node.post("/queue/ack", {"topic": topic, "id": second["id"], "then": "consume", "max": 9}).json
+    assert [one["message"]["data"] for one in reply["next"]["messages"]] == [2, 3]
+    receipts = [one["receipt"] for one in reply["next"]["messages"]]
+    reply = node.post("/queue/ack", {"topic": topic, "receipts": receipts, "then": "consume"}).json
+    assert reply == {"ack": True, "acked": 2, "refused": [], "next": {"messages": []}}
+
+
+def test_a_refused_ack_takes_nothing_along_but_a_list_does(node: NodeProcess, name: NewName) -> None:
+    topic = name()
+    publish(node, topic, "next")
+    never = "1.1.1763890000123.never-was"
+    refused = node.post("/queue/ack", {"topic": topic, "receipt": never, "then": "consume"})
+    assert (refused.status, refused.json["code"], refused.json["ack"]) == (409, "already_acked", False)
+    assert node.get(f"/queue/{topic}").json["ready"] == 1
+    reply = node.post("/queue/ack", {"topic": topic, "receipts": [never], "then": "consume"}).json
+    assert (reply["ack"], reply["acked"], len(reply["refused"])) == (False, 0, 1)
+    assert [one["message"]["data"] for one in reply["next"]["messages"]] == ["next"]
+
+
+@pytest.mark.parametrize("wait_ms", [0, 60_000])
+def test_an_ack_that_is_repeated_brings_the_same_messages(node: NodeProcess, name: NewName, wait_ms: int) -> None:
+    topic = name()
+    for number in range(3):
+        publish(node, topic, number)
+    receipt = consume(node, topic)["receipt"]
+    body = {"topic": topic, "receipt": receipt, "then": "consume", "wait_ms": wait_ms, "request_id": name()}
+    first = node.post("/queue/ack", body).json
+    assert node.post("/queue/ack", body).json == first
+    state = node.get(f"/queue/{topic}").json
+    assert (state["ready"], state["inflight"]) == (1, 1)
+    reused = node.post("/queue/ack", {**body, "max": 2})
+    assert (reused.status, reused.json["code"]) == (422, "request_id_reused")
 
 
 def test_an_unacknowledged_message_comes_again_with_a_higher_attempt(node: NodeProcess, name: NewName) -> None:

@@ -41,7 +41,7 @@ def publish(message: Message | str, topic: str = "topic") -> Operation:
 def put(
     key: str, value: bytes = b"1", ttl_ms: int = 0, if_version: int | str = "", tags: tuple[str, ...] = ()
 ) -> Operation:
-    parts = (("entry", key), *(("tag", tag) for tag in tags))
+    parts = (("entry", key), ("names", ""), *(("tag", tag) for tag in tags))
     return Operation(parts, "put", f" {ttl_ms} {if_version} {len(tags)} {key}", value)
 
 

@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(
         "tags of a group left out",
         "atomic/apply",
-        "part + asked.tags do",
-        "part + asked.tags * 0 do",
+        "part + 1 + asked.tags do",
+        "part + 1 + asked.tags * 0 do",
         atomic.test_a_tag_removes_what_a_group_stored_with_it,
     ),
     Mutant(

@@ -5,9 +5,11 @@ from tests.lua import test_queue_attributes as attributes
 from tests.lua import test_queue_configure as configure
 from tests.lua import test_queue_due as due
 from tests.lua import test_queue_fan as fan
+from tests.lua import test_queue_inspect as inspect
 from tests.lua import test_queue_kick as kick
 from tests.lua import test_queue_limits as limits
 from tests.lua import test_queue_ordering as ordering
+from tests.lua import test_queue_peek as peek
 from tests.lua import test_queue_purge as purge
 from tests.lua import test_queue_takers as takers
 from tests.lua import test_queue_tend as tend
@@ -76,7 +78,7 @@ MUTANTS = (
     ),
     Mutant(
         "turn not passed on",
-        "queue/ack",
+        "lib/settle",
         "pass_turn(key)",
         "local _ = key",
         ordering.test_whatever_ends_a_message_lets_the_next_of_its_key_come,
@@ -125,6 +127,34 @@ MUTANTS = (
         'if redis.call("EXISTS", busy) == 1 then',
         "if false then",
         ordering.test_how_many_of_a_key_are_under_way_is_not_changed_while_some_are,
+    ),
+    Mutant(
+        "key concurrency refused that holds already",
+        "queue/configure",
+        "(tonumber(changes.key_concurrency) or 1) ~= (topic.key_concurrency or 1)",
+        "changes.key_concurrency ~= topic.key_concurrency",
+        configure.test_a_key_concurrency_that_holds_already_may_be_set_at_any_time,
+    ),
+    Mutant(
+        "removed id shown",
+        "queue/peek",
+        'is_removed(id) and "" or id',
+        "id",
+        peek.test_what_was_removed_and_published_again_is_shown_once_in_its_place,
+    ),
+    Mutant(
+        "removed id shown on a later page",
+        "queue/peek",
+        "if past > 0 and past <= look_max then",
+        "if false then",
+        peek.test_what_was_removed_and_published_again_is_shown_once_in_its_place,
+    ),
+    Mutant(
+        "age of a removed id",
+        "queue/inspect",
+        "if not is_removed(id) then",
+        "if is_removed then",
+        inspect.test_the_age_passes_over_what_was_removed,
     ),
     Mutant(
         "length cut below what is there",
@@ -248,7 +278,7 @@ MUTANTS = (
     ),
     Mutant(
         "woken in vain and last in line",
-        "lib/take",
+        "lib/settle_taker",
         "(first or 1000000000001) - 1",
         "(first or 1000000000001) + 1",
         takers.test_a_consumer_woken_in_vain_is_the_first_in_line_again,
@@ -269,7 +299,7 @@ MUTANTS = (
     ),
     Mutant(
         "nobody woken by an ack",
-        "queue/ack",
+        "lib/settle",
         "wake_takers()",
         "",
         takers.test_whatever_makes_a_message_available_wakes_a_consumer,
@@ -375,6 +405,13 @@ MUTANTS = (
         purge.test_a_topic_goes_with_all_it_has,
     ),
     Mutant(
+        "deleted though there is nothing",
+        "queue/purge",
+        'redis.call("EXISTS", messages, settings) == 0',
+        "false and TOPIC_UNKNOWN",
+        purge.test_a_topic_of_which_there_is_nothing_cannot_be_deleted,
+    ),
+    Mutant(
         "purged without a cap",
         "queue/purge",
         "removed, purge_max = 0, 1000",
@@ -383,7 +420,7 @@ MUTANTS = (
     ),
     Mutant(
         "payload kept when acknowledged",
-        "queue/ack",
+        "lib/settle",
         "if shared then",
         "if false then",
         fan.test_a_payload_lies_there_once_until_the_last_subscription_is_done,
@@ -398,15 +435,15 @@ MUTANTS = (
     ),
     Mutant(
         "fan-out to an old list",
-        "queue/fan",
-        "if not are_all() then",
-        "if false then",
+        "lib/fan_out",
+        "return #queues == #names",
+        "return true",
         fan.test_a_publisher_that_knows_other_subscriptions_is_told_those_there_are,
     ),
     Mutant(
         "stored for some",
-        "queue/fan",
-        "refusal, own.excess = admit((#ARGV - 4) / 3)",
+        "lib/fan_out",
+        "refusal, own.excess = admit(count)",
         "own.excess = 0",
         fan.test_all_subscriptions_get_a_message_or_none_does,
     ),

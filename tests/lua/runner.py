@@ -12,6 +12,7 @@ import msgspec
 import redis
 
 from service.keys import Keys
+from service.queue.calls import FANNED
 from service.queue.records import message_of
 from service.store import bundle
 from service.store.bundle import LuaScript, ScriptSet
@@ -33,11 +34,13 @@ _TRAVEL = """
 -- Everything that ends at a time ends ARGV[1] ms earlier. Keys whose time is up go, or stay when ARGV[2] is "linger":
 -- Redis may still show a key in the millisecond it ends in. An exclusive hold is its key, and goes with it.
 -- A quarantine ends at a time written in its value, and so do grants that are not confirmed; a hold has the time of its
--- grant, and those who wait are told of times, too. The scores of waiters are places in a line.
+-- grant, those who wait are told of times, too, and a cache entry may have times before its value. The scores of
+-- waiters are places in a line, those of tags are versions, and names have none.
 local ms = tonumber(ARGV[1])
 for _, key in ipairs(redis.call("KEYS", "*")) do
   local kind = redis.call("TYPE", key).ok
   local has_places = string.find(key, "}:waiters:") or string.find(key, "}:urgent:") or string.find(key, "}:line:")
+    or string.find(key, "}:tag:") or string.find(key, "}:names$")
   if kind == "zset" and not has_places then
     local is_takers = string.find(key, "}:takers:")
     local all = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
@@ -59,6 +62,17 @@ for _, key in ipairs(redis.call("KEYS", "*")) do
       if head then
         redis.call("HSET", key, all[at], head .. string.format("%.0f", ends_at - ms) .. rest)
       end
+    end
+  end
+  if string.find(key, "}:cache:") then
+    local version, fresh_until, made, lease_until, rest =
+      string.match(redis.call("GET", key), "^(%d+)~(%d+)(%.%d+%.[%w-]*%.)(%d+)(.*)$")
+    if version then
+      local function sooner(at)
+        return string.format("%.0f", at == "0" and 0 or at - ms)
+      end
+      local marks = sooner(fresh_until) .. made .. sooner(lease_until)
+      redis.call("SET", key, version .. "~" .. marks .. rest, "KEEPTTL")
     end
   end
   if string.find(key, "}:quarantine$") then
@@ -184,6 +198,14 @@ def event_of(entry: list[Any]) -> Event:
     return Event(entry_id.decode(), event, lock, owner, token, mode, fields)
 
 
+def deliveries_of(fields: list[Any]) -> list[Delivered]:
+    groups = zip(*[iter(fields)] * 4, strict=True)
+    return [
+        Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
+        for message_id, receipt, attempt, record in groups
+    ]
+
+
 Snapshot = dict[bytes, tuple[bytes, bool]]
 
 
@@ -241,6 +263,9 @@ class Runner:
             "inflight": one.inflight + suffix,
             "settings": one.settings + suffix,
             "due": one.due,
+            "timetable": one.timetable,
+            "schedules": one.schedules,
+            "schedule_names": one.schedule_names,
             "urgent": one.urgent + suffix,
             "expiring": one.expiring + suffix,
             "line": one.line + suffix,
@@ -253,6 +278,7 @@ class Runner:
             "shared": one.shared + suffix.partition(b"\1")[0],
             "topic_settings": one.settings + suffix.partition(b"\1")[0],
             "entry": one.cache + suffix,
+            "names": one.names,
             "tag": one.tag + suffix,
         }
 
@@ -282,6 +308,7 @@ class Runner:
             "keep_ms": self.keep_ms,
             "wake_channel": WAKE_CHANNEL,
             "channel": CHANNEL,
+            "knows_names": 1,
             **args,
         }
         argv = [given[arg.name] for arg in script.args if not arg.repeats]
@@ -576,11 +603,7 @@ class Runner:
     def consume(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[Delivered]:
         reply = self.consume_raw(most, visibility_ms, **args)
         assert reply.code == "ok", reply
-        groups = zip(*[iter(reply.fields)] * 4, strict=True)
-        return [
-            Delivered(message_id.decode(), receipt.decode(), attempt, bytes(message_of(record).data))
-            for message_id, receipt, attempt, record in groups
-        ]
+        return deliveries_of(reply.fields)
 
     def consume_ids(self, most: int = 1, visibility_ms: int = 60_000, **args: Any) -> list[str]:
         return [delivered.id for delivered in self.consume(most, visibility_ms, **args)]
@@ -595,6 +618,13 @@ class Runner:
         reply = self.call("queue.ack", topic, items=[delivery_named(receipt) for receipt in receipts], **args)
         assert reply.code == "ok", reply
         return [code.decode() for code in reply.fields]
+
+    def ack_consume(
+        self, *receipts: str, most: int = 1, visibility_ms: int = 60_000, if_acked: bool = False, **args: Any
+    ) -> Reply:
+        given = {"is_default": "", "consumer": "c1", "if_acked": 1 if if_acked else "", **args}
+        items = [delivery_named(receipt) for receipt in receipts]
+        return self.call("queue.ack_consume", "topic", items=items, max=most, visibility_ms=visibility_ms, **given)
 
     def nack(self, receipt: str, delay_ms: int = 0, *, topic: str = "topic", **args: Any) -> str:
         return self.hand_back(receipt, delay_ms, topic=topic, **args).code
@@ -638,6 +668,55 @@ class Runner:
     def tend(self, topic: str = "topic", assignment: int = 1, node: str = "n1") -> Reply:
         return self.call("queue.tend", topic, assignment=assignment, node=node)
 
+    def schedule(
+        self,
+        next_at: int | str,
+        name: str = "s",
+        *,
+        topic: str = "topic",
+        times: str = "T",
+        spec: str = "S",
+        **args: Any,
+    ) -> Reply:
+        given = {"limit": 100, **args}
+        member = f"{topic}\0{name}"
+        return self.call("queue.schedule", "", member=member, times=times, spec=spec, next_at=next_at, **given)
+
+    def unschedule(self, name: str = "s", *, topic: str = "topic", **args: Any) -> Reply:
+        return self.call("queue.unschedule", "", member=f"{topic}\0{name}", **args)
+
+    def schedules(self, after: str = "", limit: int = 100, *, topic: str = "topic") -> list[tuple[bytes, ...]]:
+        """Groups of name, next_at and what it is."""
+        fields = self.call("queue.schedules", topic, topic=topic, after=after, limit=limit).fields
+        return list(zip(*[iter(fields[1:])] * 3, strict=True))
+
+    def ticks(self, assignment: int = 1, node: str = "n1") -> Reply:
+        return self.call("queue.ticks", "", assignment=assignment, node=node)
+
+    def fire(
+        self,
+        tick: int,
+        next_at: int | str,
+        *ids: str,
+        name: str = "s",
+        kept: str = "T\nS",
+        to: Iterable[str] = (),
+        assignment: int = 1,
+        node: str = "n1",
+    ) -> Reply:
+        """Publish a message of each id for a tick: to the subscriptions `to`, or to the topic itself."""
+        plan = (f"topic\0{name}", kept, str(tick), str(next_at), [(0, 0, "", "")] * len(ids))
+        known = self.keys_of("topic", "")
+        once = "fence duty settings shared due sessions timetable schedules schedule_names"
+        keys = [known[kind] for kind in once.split()]
+        queues = [f"topic\1{one}" for one in to] or ["topic"]
+        keys += [self.keys_of(queue, "")[kind] for queue in queues for kind in FANNED]
+        argv: list[Any] = [self.fence, assignment, node, pack(plan)]
+        for one in ids:
+            argv += (one, Message(one).data)
+        code, *fields = self.evalsha(self.scripts["queue.fire"], keys, argv)
+        return Reply(code.decode(), fields)
+
     def withdraw_taker(self, number: int = 1, *, topic: str = "topic", **args: Any) -> int:
         return int(self.call("queue.withdraw", topic, taker=f"{SESSION}:{number}", **args).fields[0])
 
@@ -678,7 +757,7 @@ class Runner:
         fingerprint: str | None = None,
     ) -> Reply:
         known = self.keys_of(key, request_id)
-        keys = [known[name] for name in ("fence", "outcome", "versions", "entry")]
+        keys = [known[name] for name in ("fence", "outcome", "versions", "entry", "names")]
         of_request = (f"of-{request_id}" if request_id else "") if fingerprint is None else fingerprint
         argv = [self.fence, of_request, self.keep_ms, value, ttl_ms, if_version, CHANNEL, stale_ms, fill_token, key]
         reply = self.evalsha(self.scripts["cache.store"], [*keys, *(self.key("tag", tag) for tag in tags)], argv)
@@ -714,6 +793,32 @@ class Runner:
         keys += [self.key("entry", name) for name in names]
         reply = self.evalsha(self.scripts["cache.untag"], keys, [self.fence, CHANNEL, *names])
         return Reply(reply[0].decode(), reply[1:])
+
+    def begin_names(self, build: str = "b1") -> Reply:
+        return self.call("cache.begin_names", "", build=build)
+
+    def add_names(self, *names: str, build: str = "b1", is_last: int = 0) -> Reply:
+        keys = [self.partition.fence, self.partition.names, *(self.key("entry", name) for name in names)]
+        reply = self.evalsha(self.scripts["cache.add_names"], keys, [self.fence, build, is_last])
+        return Reply(reply[0].decode(), reply[1:])
+
+    def keep_names(self, *there: str) -> None:
+        """From now on the names of keys are kept, and of those that are there already."""
+        assert self.begin_names() == ("ok", [0])
+        assert self.add_names(*there, is_last=1) == ("ok", [1])
+
+    def named(self, prefix: str = "", after: str = "", most: int = 1_000) -> list[bytes]:
+        is_whole, _, *names = self.call("cache.named", "", prefix=prefix, after=after, max=most).fields
+        assert is_whole, "the names of all keys are kept"
+        return names
+
+    def counter(self) -> int:
+        return int(self.call("cache.named", "", prefix="", after="", max=1).fields[1])
+
+    def remove_named(self, *names: str, up_to: int | None = None) -> Reply:
+        up_to = self.counter() if up_to is None else up_to
+        first, *more = names
+        return self.call("cache.remove_named", first, more_keys=more, up_to=up_to)
 
     def invalidate(self, *keys: str, **args: Any) -> Reply:
         return self.call("cache.invalidate", keys[0], more_keys=keys[1:], **args)

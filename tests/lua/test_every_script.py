@@ -46,11 +46,14 @@ MUTATIONS: dict[str, Once] = {
     "queue.unsubscribe": lambda run, rid: fan.unsubscribe(run, "s", request_id=rid),
     "queue.consume": lambda run, rid: run.consume_raw(2, request_id=rid),
     "queue.ack": lambda run, rid: run.call("queue.ack", "topic", items=[bare("m1")], request_id=rid),
+    "queue.ack_consume": lambda run, rid: run.ack_consume("m1", request_id=rid),
     "queue.nack": lambda run, rid: run.hand_back("m1", request_id=rid),
     "queue.configure": lambda run, rid: run.configure(max_deliveries=3, request_id=rid),
     "queue.kick": lambda run, rid: run.kick("delayed", request_id=rid),
     "queue.purge": lambda run, rid: run.purge("ready", request_id=rid),
     "queue.withdraw": lambda run, rid: run.call("queue.withdraw", "topic", taker=f"{SESSION}:1", request_id=rid),
+    "queue.schedule": lambda run, rid: run.schedule(5_000, "new", request_id=rid),
+    "queue.unschedule": lambda run, rid: run.unschedule(request_id=rid),
     "queue.extend": lambda run, rid: run.call(
         "queue.extend", "topic", visibility_ms=9_000, **bare("m1"), request_id=rid
     ),
@@ -69,11 +72,13 @@ READS: dict[str, Callable[[Runner], Reply]] = {
     "lock.history": lambda run: run.call("lock.history", "res", before="", most=10),
     "queue.inspect": lambda run: run.call("queue.inspect", "topic"),
     "queue.peek": lambda run: run.call("queue.peek", "topic", state="ready", offset=0, limit=10),
+    "queue.schedules": lambda run: run.call("queue.schedules", "topic", topic="topic", after="", limit=10),
     "queue.left": lambda run: run.call("queue.left", "topic", **bare("m1")),
     "cache.get": lambda run: run.call("cache.get", "k"),
     "cache.read": lambda run: run.read("k", "none"),
     "cache.tagged": lambda run: run.call("cache.tagged", "t", max=10),
     "cache.compare": lambda run: run.compare(k=1),
+    "cache.named": lambda run: run.call("cache.named", "", prefix="", after="", max=9),
 }
 STATES: dict[str, Callable[[Runner], Reply]] = {
     "lock.lift": lambda run: run.lift(),
@@ -91,10 +96,15 @@ LINES: dict[str, Callable[[Runner], Reply]] = {
     "lock.give_back": lambda run: run.give_back("a", token_of(run)),
     "cache.untag": lambda run: run.untag("t", "k"),
     "cache.fill": lambda run: run.fill("none"),
+    "cache.begin_names": lambda run: run.begin_names(),
+    "cache.add_names": lambda run: run.add_names("k"),
+    "cache.remove_named": lambda run: run.remove_named("k", up_to=0),
     "lock.attend": lambda run: run.attend(),
     "queue.attend": lambda run: run.call("queue.attend", "", session=SESSION, session_ms=SESSION_MS),
     "queue.due": lambda run: run.due(),
     "queue.tend": lambda run: run.tend(),
+    "queue.ticks": lambda run: run.ticks(),
+    "queue.fire": lambda run: run.fire(5, 6, "fired"),
     "lock.cancel": lambda run: run.call(
         "lock.cancel", "res", waiter=waiter_of("last"), place=1, blocker="a", token=token_of(run), why="because"
     ),

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tests.lua.runner import Runner
+from tests.lua.runner import Message, Runner
 
 
 def settings(run: Runner) -> dict[str, object]:
@@ -39,3 +39,18 @@ def test_messages_of_before_are_held_to_what_is_set_since(run: Runner) -> None:
     run.nack(run.receipt())
     run.configure(max_deliveries=2)
     assert run.hand_back(run.receipt()).fields == [b"dead", 0]
+
+
+def test_another_key_concurrency_is_refused_while_messages_of_a_key_are_under_way(run: Runner) -> None:
+    run.publish(Message("a", key="k"))
+    before = run.snapshot()
+    assert run.configure(key_concurrency=2) == ("topic_in_use", [b"key_concurrency"])
+    assert run.snapshot() == before
+    run.ack(run.receipt())
+    assert run.configure(key_concurrency=2).code == "ok"
+
+
+def test_a_key_concurrency_that_holds_already_may_be_set_at_any_time(run: Runner) -> None:
+    run.publish(Message("a", key="k"))
+    for same in ("", 1, ""):
+        assert run.configure(key_concurrency=same, max_deliveries=3).code == "ok"

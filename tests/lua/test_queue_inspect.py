@@ -36,3 +36,14 @@ def test_inspecting_changes_nothing(run: Runner) -> None:
     before = run.snapshot()
     run.counts()
     assert run.snapshot() == before
+
+
+def test_the_age_passes_over_what_was_removed(run: Runner) -> None:
+    run.publish(*"abc")
+    run.purge("", "a", "b")
+    assert run.call("queue.inspect", "topic").fields[3] >= 0
+    run.publish("a")
+    run.purge("", "c")
+    assert run.call("queue.inspect", "topic").fields[3] >= 0
+    run.purge("", "a")
+    assert run.call("queue.inspect", "topic").fields[3] == -1

@@ -57,3 +57,14 @@ def test_a_page_ends_with_four_mebibytes(run: Runner) -> None:
 @pytest.mark.parametrize("state", ["ready", "delayed", "inflight", "waiting", "dead"])
 def test_a_topic_without_messages_shows_none(run: Runner, state: str) -> None:
     assert run.call("queue.peek", "topic", state=state, offset=0, limit=10) == ("ok", [-1])
+
+
+def test_what_was_removed_and_published_again_is_shown_once_in_its_place(run: Runner) -> None:
+    run.publish(*"abcd")
+    run.purge("", "a", "b")
+    run.publish("a", "e")
+    run.purge("", "a")
+    run.publish("a")
+    assert run.peek_ids("ready") == ["c", "d", "e", "a"]
+    pages = [run.peek_ids("ready", offset=offset, limit=2) for offset in range(0, 10, 2)]
+    assert [one for page in pages for one in page] == run.consume_ids(9)

@@ -45,6 +45,17 @@ def test_an_id_that_is_in_the_topic_is_not_stored_twice(run: Runner) -> None:
     assert [(one.id, one.data) for one in run.consume(10)] == [("a", b"1"), ("b", b"2")]
 
 
+def test_an_id_that_is_in_the_topic_is_not_stored_twice_by_a_batch(run: Runner) -> None:
+    run.publish(Message("a", b"1"))
+    batch = [Message(f"m{number}", b"%d" % number) for number in range(120)]
+    again = Message("m0", b"first chunk"), Message("m119", b"last chunk"), Message("a", b"before")
+    assert run.publish(*batch, *again).fields == [1] * 120 + [0, 0, 0]
+    found = {one.id: one.data for one in run.consume(200)}
+    assert len(found) == 121
+    assert [found[name] for name in ("a", "m0", "m119")] == [b"1", b"0", b"119"]
+    assert run.counts() == (0, 0, 121), "an id that is queued twice is delivered twice"
+
+
 def test_an_id_in_flight_or_delayed_or_given_back_counts_as_in_the_topic(run: Runner) -> None:
     run.publish("flying", Message("late", delay_ms=60_000), "back")
     _, back = run.consume(2)

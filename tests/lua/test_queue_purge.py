@@ -81,3 +81,13 @@ def test_a_thousand_are_removed_at_the_most(run: Runner) -> None:
         run.publish(*(f"m{batch}-{number}" for number in range(1_000)))
     assert run.purge("ready").fields == [1_000, 1]
     assert run.counts() == (1_000, 0, 0)
+
+
+def test_a_topic_of_which_there_is_nothing_cannot_be_deleted(run: Runner) -> None:
+    assert run.purge("topic").code == "topic_unknown"
+    run.configure(max_deliveries=3)
+    assert run.purge("topic") == ("ok", [0, 0])
+    run.publish("a")
+    assert run.purge("topic") == ("ok", [1, 0])
+    assert run.purge("topic", is_forced="1").code == "topic_unknown"
+    assert run.kinds() == set()

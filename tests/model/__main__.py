@@ -1,4 +1,4 @@
-"""Long random lives of locks, queues and groups, beyond those of the tests: python -m tests.model --steps 100000"""
+"""Long random lives of locks, queues, groups and cache keys: python -m tests.model --steps 100000"""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.model.test_atomic_model import AtomicMachine
+from tests.model.test_cache_model import CacheMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
@@ -21,6 +22,7 @@ MACHINES: dict[str, type[World]] = {
     "lock": LockMachine,
     "queue": QueueMachine,
     "topic": TopicMachine,
+    "cache": CacheMachine,
 }
 LIVES_AT_ONCE = 100
 

@@ -94,6 +94,8 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "purged in flight",
         "delivered for ever",
         "concurrency not kept",
+        "length not kept",
+        "key concurrency changed under way",
     ),
     AtomicMachine: (
         "acknowledged before all is checked",
@@ -101,9 +103,41 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "version not compared in a group",
         "group done again by a repeat",
     ),
-    CacheMachine: ("version not compared", "put without lifetime", "only the first key removed"),
+    CacheMachine: (
+        "version not compared",
+        "put without lifetime",
+        "only the first key removed",
+        "late filler let in",
+        "two fillers at a time",
+        "value stored since removed by its old tag",
+        "version of one of many not compared",
+        "name of a stored key left out",
+        "value put since removed by prefix",
+        "name outlives its key",
+    ),
 }
 ALL = {one.rule: one for one in MUTANTS}
+SOON = {
+    "writer taken up over later readers": 8,
+    "dead waiters served": 2,
+    "place not compared": 2,
+    "place of several kept in one line when lost in another": 2,
+    "unused turn of several kept": 2,
+    "turn of several not told again when the word was lost": 2,
+    "several barge": 2,
+    "places of several given up by another session": 2,
+    "delayed batch in order of names": 2,
+    "lapsed in order of names": 3,
+    "given back and still in flight": 3,
+    "repeat delivers what was settled": 2,
+    "given back behind its key": 3,
+    "length not kept": 2,
+    "acknowledged before all is checked": 2,
+    "put without lifetime": 2,
+}
+"""A seed with which the rule is missed within a second, where the first one takes longer."""
+LIVES = 40
+SEEDS_MOST = 40
 
 
 @pytest.mark.parametrize(
@@ -114,10 +148,10 @@ def test_a_model_sees_the_rule_that_is_missing(
     machine: type[World], mutant: Mutant, servers: dict[str, RedisServer], tmp_path: Path
 ) -> None:
     script_set = mutated(mutant, tmp_path)
-    # The lives are the same in every run, but what a life meets hangs on real milliseconds too: few nearly always do.
-    for examples_max in (120, 1_000):
+    # What a life meets hangs on real milliseconds too: a seed that finds it nearly always does, and others may as well.
+    for seed in (SOON.get(mutant.rule, 1), *range(1, SEEDS_MOST)):
         try:
-            explore(machine, servers[DEFAULT_FLAVOUR], examples_max=examples_max, script_set=script_set)
+            explore(machine, servers[DEFAULT_FLAVOUR], examples_max=LIVES, script_set=script_set, seed=seed)
         except (AssertionError, ExceptionGroup):
             return
     pytest.fail(f"no life noticed that a rule is missing: {mutant.rule}")

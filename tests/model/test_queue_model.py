@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from tests.lua.runner import Delivered, Message
+from tests.lua.runner import Delivered, Message, deliveries_of
 from tests.model.world import MOMENT_MS, World, explore, mark
 from tests.support import RedisServer
 
@@ -141,6 +141,11 @@ class QueueMachine(World):
                 assert self.run.consume(most, visibility * MOMENT_MS, **args) == current
             return
         delivered = self.run.consume(most, visibility * MOMENT_MS, **args)
+        self.expect_deliveries(delivered, most, visibility, since)
+        if delivered:
+            self.remember(request_id, contents, delivered)
+
+    def expect_deliveries(self, delivered: list[Delivered], most: int, visibility: int, since: int) -> None:
         lapsed, due = self.lapsed(), self.due()
         for copy in lapsed:
             copy.ends = None
@@ -153,8 +158,6 @@ class QueueMachine(World):
         for position, (one, copy) in enumerate(zip(delivered, expected, strict=True)):
             self.note_delivery(one, copy, visibility)
             copy.since = since + position
-        if delivered:
-            self.remember(request_id, contents, delivered)
 
     @precondition(lambda self: any(asked.contents[0] == "consume" for asked in self.asked.values()))
     @rule(pick=st.integers(0, 9))
@@ -182,12 +185,27 @@ class QueueMachine(World):
         receipts = [receipt for pick in picks if (receipt := self.some_receipt(pick))]
         if not receipts or request_id in self.asked:
             return
+        expected = self.expect_ends(receipts)
+        assert self.run.ack(*receipts) == expected
+
+    def expect_ends(self, receipts: list[str]) -> list[str]:
         expected = []
         for receipt in receipts:
             expected.append(self.verdict(receipt))
             if expected[-1] == "ok":
                 del self.copies[receipt.split(".", 3)[3]]
-        assert self.run.ack(*receipts) == expected
+        return expected
+
+    @rule(picks=st.lists(st.integers(0, 1_000), min_size=1, max_size=4), most=st.integers(1, 6), visibility=MOMENTS)
+    def ack_and_consume(self, picks: list[int], most: int, visibility: int) -> None:
+        receipts = [receipt for pick in picks if (receipt := self.some_receipt(pick))]
+        if not receipts:
+            return
+        since = self.tick()
+        expected = self.expect_ends(receipts)
+        fields = self.run.ack_consume(*receipts, most=most, visibility_ms=visibility * MOMENT_MS).fields
+        assert [code.decode() for code in fields[: len(receipts)]] == expected
+        self.expect_deliveries(deliveries_of(fields[len(receipts) :]), most, visibility, since)
 
     @rule(message_id=IDS)
     def ack_by_id(self, message_id: str) -> None:

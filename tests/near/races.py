@@ -16,7 +16,7 @@ import msgspec
 
 from service.atomic import AtomicRequest, Groups
 from service.atomic.wire import InvalidateKey, PutValue, ValuePut
-from service.cache import Auditor, Caches, Found, GetRequest, InvalidateRequest, Keeper, PutRequest
+from service.cache import Auditor, Caches, Found, GetRequest, InvalidateRequest, Keeper, Names, PutRequest
 from service.clock import steady_s
 from service.error_registry import OutcomeUnknown
 from service.keys import Keys
@@ -139,7 +139,7 @@ async def node(server: RedisServer, parts: Parts, bound_ms: int = BOUND_MS) -> A
     scripts.activate(shipped(), GENERATION, elsewhere.fence.encode())
     near = parts.near.NearCache(entries_max=100, bytes_max=100_000, bound_ms=bound_ms)
     keeper = Keeper(scripts, KEYS, near)
-    caches = Caches(scripts, KEYS, near, keeper, outcome_keep_ms=60_000)
+    caches = Caches(scripts, KEYS, near, keeper, Names(scripts, KEYS, primaries), outcome_keep_ms=60_000)
     caches._reader = parts.reading.Reader(scripts, near)
     subscriber = Subscriber(
         primaries.heard_at, client_name="races", timeout_s=timeout_s, on_up=near.turn_on, on_down=near.turn_off

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from service.cache import Caches, Found, GetRequest, Keeper, keeper, near, reading
+from service.cache import Caches, Found, GetRequest, Keeper, Names, keeper, near, reading
 from service.error_registry import OutcomeUnknown
 from service.keys import Keys
 
@@ -130,7 +130,8 @@ class Life:
         keys = Keys("life")
         self.partition = keys.partition_of(NAMES[0].encode())
         self.keeper = Keeper(redis, keys, near)  # type: ignore[arg-type]
-        self.caches = Caches(redis, keys, near, self.keeper, outcome_keep_ms=1)  # type: ignore[arg-type]
+        names = Names(redis, keys, None)  # type: ignore[arg-type]
+        self.caches = Caches(redis, keys, near, self.keeper, names, outcome_keep_ms=1)  # type: ignore[arg-type]
         self.caches._reader = parts.reading.Reader(redis, near)
         self.listener = self.caches.listener()
         self.tasks: set[asyncio.Task[None]] = set()

@@ -17,8 +17,8 @@ SCRIPTS = bundle.shipped().scripts
 each_script = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 OF_THE_LEADER = {name for name in SCRIPTS if name.startswith("fence.")}
 """Called from service/decisions only, by the leader's own version of them and not by the active script set's."""
-OF_THE_CACHE = {"cache.fill", "cache.untag"}
-"""A lease whose answer was lost ends by itself, and what was removed is not there any more."""
+OF_THE_CACHE = {"cache.fill", "cache.untag", "cache.begin_names", "cache.add_names", "cache.remove_named"}
+"""A lease whose answer was lost ends by itself, what was removed is not there any more, and a name is kept once."""
 OF_A_LINE = {"lock.withdraw", "lock.hand_over", "lock.attend", "lock.cancel", "queue.attend"}
 """What nodes do about lines: known by waiter and session, and done again it changes nothing."""
 OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
@@ -27,6 +27,7 @@ OF_EVENTS = {"lock.record", "lock.note_end", "lock.force_release"}
 UNPACKED_WHOLE = {
     *("redis.call", "option"),  # a fixed number of values
     *("fields_of", "deliveries", "ends", "fields"),  # two for each of a chunk, of 500 at the most
+    *("asked", "marks", "named"),  # one for each of a chunk, of 500 at the most
     *("forgotten", "late", "topics"),  # read with a LIMIT of 100
 }
 """What is unpacked without saying from where to where; anything else says so, and at most 1000 values."""

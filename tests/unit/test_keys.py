@@ -34,6 +34,10 @@ def test_kinds_that_take_names_end_in_a_colon_so_that_no_name_meets_another_kind
         partition.sessions,
         partition.granted,
         partition.due,
+        partition.timetable,
+        partition.schedules,
+        partition.schedule_names,
+        partition.names,
         partition.lock_events,
     }
     assert all(key.endswith(b":") for key in all_keys(partition) if key not in fixed)

@@ -11,7 +11,19 @@ from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reent
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
 from tests.chaos.checkers.permits import is_a_semaphore
-from tests.chaos.checkers.queue import no_acknowledged_message_is_lost, superseded_receipts_are_refused
+from tests.chaos.checkers.queue import (
+    duplicates_have_a_reason,
+    no_acknowledged_message_is_lost,
+    nothing_comes_before_its_time,
+    nothing_unexpected_comes,
+    only_a_current_receipt_acts,
+    refusals_have_a_reason,
+)
+from tests.chaos.checkers.queue_order import (
+    messages_of_a_key_come_in_order,
+    nobody_is_sent_away_from_a_message,
+    the_next_message_comes_first,
+)
 from tests.chaos.checkers.register import no_guarded_update_is_lost, no_update_is_lost_to_a_holder, stale_writers_fail
 from tests.chaos.checkers.tokens import tokens_rise
 from tests.chaos.history import History, Violation
@@ -30,7 +42,17 @@ LOCKS: tuple[Checker, ...] = (
     is_a_fenced_reentrant_mutex,
     is_a_semaphore,
 )
-QUEUES: tuple[Checker, ...] = (no_acknowledged_message_is_lost, superseded_receipts_are_refused)
+QUEUES: tuple[Checker, ...] = (
+    no_acknowledged_message_is_lost,
+    nothing_unexpected_comes,
+    duplicates_have_a_reason,
+    only_a_current_receipt_acts,
+    refusals_have_a_reason,
+    nothing_comes_before_its_time,
+    messages_of_a_key_come_in_order,
+    the_next_message_comes_first,
+    nobody_is_sent_away_from_a_message,
+)
 CACHES: tuple[Checker, ...] = (no_stale_read, no_stale_strong_read)
 CHECKERS = LOCKS + QUEUES + CACHES
 

@@ -1,0 +1,80 @@
+-- A publish to `queues`, all or none: every subscription of a topic, or the topic itself while it has none. Needs due,
+-- sessions and now_ms.
+--- @include lib/group_topic
+--- @include lib/store
+--- @include lib/admit
+--- @include lib/special
+local parts, subscriptions_max = 13, 16
+local queues, source = {}, {}
+
+-- Whether the queues whose keys begin at `first` are those that get what is published to the topic: a key of a
+-- subscription ends with its name, after a character that no name has.
+local function find_queues(first, topic_settings, shared_key)
+  local packed_source = redis.call("GET", topic_settings)
+  source = packed_source and cmsgpack.unpack(packed_source) or {}
+  local names = source.subscriptions or {}
+  for at = first, #KEYS, parts do
+    queues[#queues + 1] = { part = at, shared = #names > 0 and shared_key or nil }
+  end
+  if #names == 0 then
+    return #queues == 1 and KEYS[first + 4] == topic_settings
+  end
+  for number, own in ipairs(queues) do
+    if string.match(KEYS[own.part + 4] or "", "\1([^\1]+)$") ~= names[number] then
+      return false
+    end
+  end
+  return #queues == #names
+end
+
+local function subscriptions_of_topic()
+  return { TOPIC_SUBSCRIBED, unpack(source.subscriptions or {}, 1, subscriptions_max) }
+end
+
+local function admit_to_all(count)
+  if source.paused_in then
+    return { TOPIC_PAUSED }
+  end
+  for _, own in ipairs(queues) do
+    turn_to(own)
+    local refusal
+    refusal, own.excess = admit(count)
+    if refusal then
+      return refusal
+    end
+  end
+end
+
+local function make_room()
+  for _, own in ipairs(queues) do
+    turn_to(own)
+    mark_special()
+    own.packed_settings = packed_settings
+    drop_oldest(own.excess)
+  end
+end
+
+-- 1 if it was stored for any, 0 when all have it or had it.
+local function store_for_all(id, delay_ms, data, option, at)
+  local to, stored = queues[1].shared, 0
+  if to and redis.call("HEXISTS", to, id) == 1 then
+    return 0
+  end
+  for _, own in ipairs(queues) do
+    turn_to(own)
+    stored = stored + store(id, delay_ms, to and "" or data, option, at)
+  end
+  if to and stored > 0 then
+    redis.call("HSET", to, id, data, "\1" .. id, stored)
+  end
+  return math.min(stored, 1)
+end
+
+local function wake_in_all()
+  for _, own in ipairs(queues) do
+    turn_to(own)
+    if packed_settings then
+      wake_takers()
+    end
+  end
+end

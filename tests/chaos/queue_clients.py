@@ -1,0 +1,176 @@
+"""What the clients of queues do in a run: publish, take, give back, give up, overstay; and at the end, drain.
+
+A topic of each kind: a plain one, for which nothing is set; one with ordering keys, whose consumers wait; one with
+priorities and delays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tests.chaos.history import Event
+from tests.chaos.recorder import Client
+from tests.chaos.stage import Stage, a_node
+
+PLAIN, KEYED, RANKED = "t", "keyed", "ranked"
+TOPICS = (PLAIN, KEYED, RANKED)
+VISIBILITY_MS = 300
+DELAYS_MS = (0, 0, 0, 60, 150)
+KEYS = ("k0", "k1", "k2")
+MANY_DELIVERIES = 1_000
+"""So that what lapses of many faults is not dead, and holds its key up."""
+SENDS_MOST = 3
+"""How often a publish or a consume is sent, with one request id, while its outcome is unknown."""
+DRAIN_MOST_S = 8.0
+TOLD = {name: name for name in ("id", "receipt", "attempt", "message", "messages")}
+STATES = ("ready", "delayed", "inflight", "waiting", "dead")
+
+QueueClient = Callable[[Stage, str], Coroutine[Any, Any, None]]
+
+
+@dataclass
+class _Party:
+    """One client of one topic."""
+
+    client: Client
+    chance: random.Random
+    topic: str
+    number: int = 0
+
+    def name(self) -> str:
+        self.number += 1
+        return f"{self.client.name}-{self.number}"
+
+    async def ask(self, path: str, body: dict[str, Any], **note: Any) -> Event:
+        return await self.client.ask(a_node(self.chance), path, self.topic, {"topic": self.topic, **body}, **note)
+
+    async def send(self, path: str, body: dict[str, Any], keep: dict[str, str]) -> Event:
+        """With a request id, again and again until the outcome is known; the events but the last are recorded."""
+        body = {"topic": self.topic, "request_id": f"{self.name()}-{path[-7:]}", **body}
+        note: dict[str, Any] = {}
+        for left in reversed(range(SENDS_MOST)):
+            event = await self.client.exchange(a_node(self.chance), path, self.topic, body, keep, **note)
+            if event.outcome != "unknown" or not left:
+                break
+            self._record(event, body)
+            note = {"asked_ms": note.get("asked_ms", event.invoked_ms)}
+        return event
+
+    async def publish(self, messages: list[dict[str, Any]]) -> None:
+        """One, or a batch of one request."""
+        messages = [{"id": self.name(), "data": self.number, **message} for message in messages]
+        body = {"messages": messages} if len(messages) > 1 else messages[0]
+        self._record(await self.send("/queue/publish", body, {}), body)
+
+    async def take(self, **body: Any) -> list[Event]:
+        """The deliveries, each an event of its own."""
+        body = {"consumer": self.client.name, "visibility_ms": VISIBILITY_MS, **body}
+        events = self._record(await self.send("/queue/consume", body, TOLD), body)
+        return [event for event in events if "id" in event.values]
+
+    def _record(self, event: Event, body: dict[str, Any]) -> list[Event]:
+        """As one event for each message that was sent, or came."""
+        each: list[dict[str, Any]] = event.values.pop("messages", None) or [{}]
+        if "messages" in body:
+            batch = body["messages"][0]["id"]
+            each = [{**message, "batch": batch, "place": place} for place, message in enumerate(body["messages"])]
+        return [self.client.recorder.add(replace(event, values=_flat({**event.values, **one}))) for one in each]
+
+    async def settle(self, taken: Event) -> None:
+        """Mostly an ack in time."""
+        chance, what = self.chance, self.chance.random()
+        note = {"id": taken.values["id"]}
+        body = {"receipt": taken.values["receipt"]}
+        if what < 0.03:
+            return
+        if what < 0.06:
+            await asyncio.sleep(1.5 * VISIBILITY_MS / 1000)
+        elif what < 0.16:
+            await self.ask("/queue/nack", {**body, "delay_ms": chance.choice(DELAYS_MS)}, **note)
+            return
+        elif what < 0.19:
+            await self.ask("/queue/bury", body, **note)
+            return
+        elif what < 0.23:
+            await self.ask("/queue/extend", {**body, "visibility_ms": 2 * VISIBILITY_MS}, **note)
+            await asyncio.sleep(1.2 * VISIBILITY_MS / 1000)
+        await self.ask("/queue/ack", body, **note)
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """What came with a delivery, beside it; but not its time, which is Redis'."""
+    content = values.pop("message", {})
+    return values | {name: content[name] for name in ("data", "key") if name in content}
+
+
+async def _plain(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), PLAIN)
+    while stage.running:
+        await party.publish([{}])
+        for taken in await party.take():
+            await party.settle(taken)
+        await asyncio.sleep(party.chance.uniform(0.01, 0.04))
+    party.client.close()
+
+
+async def _publisher_of_keys(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), KEYED)
+    await party.ask("/queue/settings", {"max_deliveries": MANY_DELIVERIES})
+    while stage.running:
+        chance = party.chance
+        count = chance.choice((1, 1, 3))
+        await party.publish([{"key": chance.choice(KEYS)} for _ in range(count)])
+        await asyncio.sleep(chance.uniform(0.02, 0.08))
+    party.client.close()
+
+
+async def _parked(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), KEYED)
+    while stage.running:
+        for taken in await party.take(max=party.chance.choice((1, 1, 3)), wait_ms=party.chance.choice((0, 200, 600))):
+            await party.settle(taken)
+    party.client.close()
+
+
+async def _ranked(stage: Stage, name: str) -> None:
+    """Publishes by twos and takes by twos, so that there mostly is something to choose from."""
+    party = _Party(*stage.client(name), RANKED)
+    while stage.running:
+        chance = party.chance
+        await party.publish(
+            [{"priority": chance.choice((0, 5, 9)), "delay_ms": chance.choice(DELAYS_MS)} for _ in range(2)]
+        )
+        for _ in range(2):
+            for taken in await party.take():
+                await party.settle(taken)
+            await asyncio.sleep(chance.uniform(0.01, 0.04))
+    party.client.close()
+
+
+QUEUE_CLIENTS: tuple[QueueClient, ...] = (_plain, _plain, _publisher_of_keys, _parked, _parked, _ranked, _ranked)
+
+
+async def drain(stage: Stage) -> None:
+    """Take what is left in the topics, also what has died, until nothing is."""
+    await asyncio.gather(*(_drain(_Party(*stage.client(f"drain-{topic}"), topic)) for topic in TOPICS))
+
+
+async def _drain(party: _Party) -> None:
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + DRAIN_MOST_S
+    while loop.time() < ends_at:
+        taken = await party.take(max=10)
+        for one in taken:
+            await party.ask("/queue/ack", {"receipt": one.values["receipt"]}, id=one.values["id"])
+        if taken:
+            continue
+        await party.ask("/queue/redrive", {}, keep={"redriven": "redriven"})
+        state = await party.client.look(a_node(party.chance), f"/queue/{party.topic}")
+        if state and not any(state[name] for name in STATES):
+            break
+        await asyncio.sleep(0.02)
+    party.client.close()
