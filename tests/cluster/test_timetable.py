@@ -59,8 +59,6 @@ def test_a_tick_reaches_every_subscription_also_of_one_made_through_another_node
         assert nodes[0].post("/queue/schedule", said).status == 200
         for node, name in zip(nodes, ("a", "b", "c"), strict=True):
             assert node.post("/queue/subscribe", {"topic": TOPIC, "subscription": name}).status == 200
-        got = {}
         for node, name in zip(nodes, ("b", "c", "a"), strict=True):
-            asked = {"topic": TOPIC, "subscription": name, "wait_ms": 20_000}
-            got[name] = wait_until(lambda at=node, body=asked: at.post("/queue/consume", body).json.get("id"), "a tick")
-        assert all(one.startswith("beat@") for one in got.values())
+            taken = node.post("/queue/consume", {"topic": TOPIC, "subscription": name, "wait_ms": 20_000})
+            assert taken.json["id"].startswith("beat@")
