@@ -50,7 +50,7 @@ class Setting:
             getattr(self._partition, _ATTRIBUTE.get(key.name, key.name))
             + (b"" if key.name in shared else b"" if key.name == "outcome" else name.encode())
             for key in made.keys
-            if key.name != "tag" and (all_keys or not getattr(key, "is_optional", False))
+            if key.name not in ("tag", "shared") and (all_keys or not getattr(key, "is_optional", False))
         ]
         given = {
             **_ARGUMENTS,
