@@ -128,3 +128,33 @@ def test_a_group_does_not_publish_to_subscriptions(node: NodeProcess, name: NewN
     answer = node.post("/atomic", {"operations": [{"op": "queue.publish", "topic": topic, "data": 1}]})
     assert answer.status == 409, answer
     assert node.get(f"/queue/{topic}").json["ready"] == 0
+
+
+def test_an_ack_takes_the_next_message_of_its_own_subscription(node: NodeProcess, name: NewName) -> None:
+    topic = name()
+    subscribe(node, topic, "a", "b")
+    for number in (1, 2):
+        post(node, "/queue/publish", topic=topic, data=number, id=f"m{number}")
+    first = post(node, "/queue/consume", topic=topic, subscription="a")
+    body = {
+        "topic": topic,
+        "subscription": "a",
+        "receipt": first["receipt"],
+        "then": "consume",
+        "request_id": f"{topic}1",
+    }
+    done = post(node, "/queue/ack", **body)
+    assert [(one["id"], one["message"]["data"]) for one in done["next"]["messages"]] == [("m2", 2)]
+    assert post(node, "/queue/ack", **body) == done
+    assert node.get(f"/queue/{topic}").json["subscriptions"]["b"]["ready"] == 2
+
+
+def test_a_tick_of_a_timetable_goes_to_every_subscription(node: NodeProcess, name: NewName) -> None:
+    topic = name()
+    subscribe(node, topic, "a", "b")
+    first = post(node, "/queue/schedule", topic=topic, name="s", every_ms=1_000, data={"x": 1})["next_ms"][0]
+    for own in ("a", "b"):
+        taken = post(node, "/queue/consume", topic=topic, subscription=own, wait_ms=10_000)
+        assert (taken["id"], taken["message"]["data"]) == (f"s@{first}", {"x": 1})
+    post(node, "/queue/unschedule", topic=topic, name="s")
+    assert node.get(f"/queue/{topic}").json["ready"] == 0

@@ -84,4 +84,25 @@ MUTANTS = (
         "",
         fire.test_a_schedule_without_a_next_tick_is_gone,
     ),
+    Mutant(
+        "tick for the subscriptions there were",
+        "queue/fire",
+        "if not find_queues(10, KEYS[3], KEYS[4]) then",
+        "if not find_queues(10, KEYS[3], KEYS[4]) and false then",
+        fire.test_a_tick_goes_to_all_subscriptions_and_its_payload_is_stored_once,
+    ),
+    Mutant(
+        "tick for some subscriptions only",
+        "lib/fan_out",
+        "return #queues == #names",
+        "return true",
+        fire.test_a_tick_goes_to_all_subscriptions_and_its_payload_is_stored_once,
+    ),
+    Mutant(
+        "tick published past a paused subscription",
+        "lib/fan_out",
+        "refusal, own.excess = admit(count)",
+        "own.excess = 0",
+        fire.test_a_tick_is_refused_whole_while_one_subscription_takes_nothing,
+    ),
 )

@@ -620,11 +620,17 @@ class Runner:
         return [code.decode() for code in reply.fields]
 
     def ack_consume(
-        self, *receipts: str, most: int = 1, visibility_ms: int = 60_000, if_acked: bool = False, **args: Any
+        self,
+        *receipts: str,
+        topic: str = "topic",
+        most: int = 1,
+        visibility_ms: int = 60_000,
+        if_acked: bool = False,
+        **args: Any,
     ) -> Reply:
         given = {"is_default": "", "consumer": "c1", "if_acked": 1 if if_acked else "", **args}
         items = [delivery_named(receipt) for receipt in receipts]
-        return self.call("queue.ack_consume", "topic", items=items, max=most, visibility_ms=visibility_ms, **given)
+        return self.call("queue.ack_consume", topic, items=items, max=most, visibility_ms=visibility_ms, **given)
 
     def nack(self, receipt: str, delay_ms: int = 0, *, topic: str = "topic", **args: Any) -> str:
         return self.hand_back(receipt, delay_ms, topic=topic, **args).code

@@ -48,6 +48,18 @@ def test_every_subscription_gets_every_message_and_acknowledges_for_itself(run: 
     assert run.counts(B) == (0, 0, 2)
 
 
+def test_an_ack_that_asks_for_more_lets_go_and_brings_payloads_again_when_repeated(run: Runner) -> None:
+    subscribe(run, "a", "b")
+    fan(run, Message("m1", b"[1]"), Message("m2", b"[2]"))
+    for topic in (A, B):
+        (first,) = run.consume(topic=topic)
+        once = run.ack_consume(first.receipt, topic=topic, request_id=f"r{topic}")
+        assert once.fields[0] == b"ok"
+        assert (once.fields[1], once.fields[4].partition(b" ")[2]) == (b"m2", b"[2]")
+        assert run.ack_consume(first.receipt, topic=topic, request_id=f"r{topic}") == once
+    assert payloads(run) == {b"m2": b"[2]", b"\1m2": b"2"}
+
+
 def test_a_payload_lies_there_once_until_the_last_subscription_is_done(run: Runner) -> None:
     subscribe(run, "a", "b")
     fan(run, Message("m1", b"[1234]"))
