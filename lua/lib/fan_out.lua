@@ -48,8 +48,11 @@ end
 local function make_room()
   for _, own in ipairs(queues) do
     turn_to(own)
-    mark_special()
-    own.packed_settings = packed_settings
+    -- Subscriptions have settings for as long as they are there; the topic itself may have none yet.
+    if not own.shared then
+      mark_special()
+      own.packed_settings = packed_settings
+    end
     drop_oldest(own.excess)
   end
 end

@@ -162,7 +162,7 @@ class Proxy:
     async def pump(self, connection: _Connection, direction: str, source: asyncio.StreamReader, to: Any) -> None:
         while chunk := await source.read(CHUNK_BYTES):
             await self.passage(connection.client_port)
-            if direction == FROM_CLIENT and b"SUBSCRIBE" in chunk:
+            if direction == FROM_CLIENT and b"\nSUBSCRIBE\r\n" in chunk:
                 connection.has_subscribed = True
             if self._is_deaf and connection.has_subscribed and direction == FROM_TARGET:
                 continue

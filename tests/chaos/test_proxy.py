@@ -125,7 +125,7 @@ def test_a_swallowed_answer_belongs_to_a_request_that_was_carried_out(
 def test_a_deaf_subscription_stays_open_and_other_connections_are_answered(
     proxy: Proxy, line: socket.socket, upstream: RedisServer
 ) -> None:
-    line.sendall(b"SUBSCRIBE news\r\n")
+    line.sendall(b"*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nnews\r\n")
     assert b"subscribe" in line.recv(100)
     proxy.deafen()
     with upstream.client() as client, connect(proxy) as second:

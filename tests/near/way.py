@@ -121,7 +121,7 @@ class _Line:
 
     async def requests(self, source: asyncio.StreamReader) -> None:
         while chunk := await source.read(_READ_BYTES):
-            if b"SUBSCRIBE" in chunk:
+            if b"\nSUBSCRIBE\r\n" in chunk:
                 self.kind = MESSAGES
             assert self.to_target
             self.to_target.write(chunk)
