@@ -9,8 +9,7 @@
 --   5 due: of the partition: when a topic has something to be tended at the earliest, a sorted set
 --   6 sessions: sessions of nodes with parked requests by their end, a sorted set
 --   7+ part: the keys of what the operations are about: of a lock 3 (lock, readers, reader_holds), of a topic 13 (as
---     in lib/group_topic), of a cache key 1, and when it is
---     put also that of the names of keys and one for each tag
+--     in lib/group_topic), of a cache key 1, and when it is put also that of the names of keys and one for each tag
 -- ARGV:
 --   1 fence: generation.script_set of the caller
 --   2 fingerprint: of the request, empty without a request id

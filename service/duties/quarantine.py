@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from service.duties.round import Post
-from service.error_registry import DutyStale
+from service.duties.round import Post, check_duty
 from service.keys import Keys, Partition
 from service.store.scripts import Scripts, declare
 
@@ -23,7 +22,6 @@ class LiftQuarantine:
             (partition.duty, partition.tokens, partition.quarantine),
             (post.assignment, post.node, self._keys.wake_channel),
         )
-        if reply[0] == b"duty_stale":
-            raise DutyStale(partition=partition.number, duty=reply[1].decode())
+        check_duty(reply, partition)
         left_ms = int(reply[1])
         return (left_ms + 1) / 1000 if left_ms > 0 else None

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from service.duties.round import Post
-from service.error_registry import DutyStale
+from service.duties.round import Post, check_duty
 from service.errors import SimpulError
 from service.keys import Partition
 from service.queue import Administration
@@ -31,7 +30,7 @@ class TendQueues:
     async def work(self, partition: Partition, post: Post) -> float | None:
         """Raises DutyStale, or what the store raises."""
         reply = await self._scripts.call(DUE, partition, (partition.duty, partition.due), (post.assignment, post.node))
-        _check(reply, partition)
+        check_duty(reply, partition)
         _, left_ms, *due = reply
         for ready in due:
             await self._tend(self._topics.stored_as(ready[len(partition.ready) :].decode()), post)
@@ -41,7 +40,7 @@ class TendQueues:
     async def _tend(self, topic: Topic, post: Post) -> None:
         keys = (topic.partition.duty, *topic.all_keys)
         reply = await self._scripts.call(TEND, topic.partition, keys, (post.assignment, post.node))
-        _check(reply, topic.partition)
+        check_duty(reply, topic.partition)
         if reply[0] == b"subscription_unknown":
             return  # it was removed since
         to = reply[3].decode()
@@ -54,8 +53,3 @@ class TendQueues:
         except SimpulError as error:
             # The topic stays due: it is tried again in a second.
             log.debug("dead letters of %s stay there: %s", topic.name, error.detail)
-
-
-def _check(reply: list[object], partition: Partition) -> None:
-    if reply[0] == b"duty_stale":
-        raise DutyStale(partition=partition.number, duty=str(reply[1]))

@@ -7,7 +7,7 @@ import heapq
 import logging
 from collections.abc import Sequence
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service import background
 from service.decisions.replicated.machine import DecisionMachine
@@ -36,6 +36,12 @@ class Duty(Protocol):
 
         Raises DutyStale when another node does it now, or what the store raises.
         """
+
+
+def check_duty(reply: list[Any], partition: Partition) -> None:
+    """What the script of a duty answered. Raises DutyStale."""
+    if reply[0] == b"duty_stale":
+        raise DutyStale(partition=partition.number, duty=reply[1].decode())
 
 
 class Round:

@@ -7,17 +7,17 @@ sooner. What is next after a tick is found here; that it is done once, in the sc
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import msgspec
 
-from service.duties.round import Post
-from service.error_registry import DutyStale
+from service.duties.round import Post, check_duty
 from service.keys import Partition
 from service.queue.calls import FIRE, TICKS
-from service.queue.publishing import SENT_AT_MOST, parts_of, shared_keys
+from service.queue.publishing import parts_of, shared_keys, to_its_queues
 from service.queue.ticks import turn
 from service.queue.timetable import Spec, parse
-from service.queue.topics import Topics
+from service.queue.topics import Topic, Topics
 from service.store.scripts import Scripts
 
 log = logging.getLogger("simpul.duties")
@@ -36,7 +36,7 @@ class FireSchedules:
         """Raises DutyStale, or what the store raises."""
         keys = (partition.duty, partition.timetable, partition.schedules)
         reply = await self._scripts.call(TICKS, partition, keys, (post.assignment, post.node))
-        _check(reply, partition)
+        check_duty(reply, partition)
         _, left_ms, now_ms, *due = reply
         pause_s = 0.0
         for member, tick, kept in zip(*[iter(due)] * 3, strict=True):
@@ -53,36 +53,26 @@ class FireSchedules:
             log.warning("schedule %s of topic %s cannot be read by this release: %s", name, topic_name, error)
             return False
         fired, next_at = turn(times, spec.missed, tick, now_ms)
+        options = [_options(spec, name, at) for at in fired]
         # Texts: the packer of scripts would round integers of this size.
-        plan = (
-            member.decode(),
-            kept.decode(),
-            str(tick),
-            str(next_at or ""),
-            [_options(spec, name, at) for at in fired],
-        )
-        args: list[bytes | str | int] = []
-        for at in fired:
-            args += (f"{name}@{at}", spec.data)
-        topic = self._topics.get(topic_name)
-        one = topic.partition
-        for _ in range(SENT_AT_MOST):
-            keys = (
-                one.duty,
-                *shared_keys(topic),
-                one.timetable,
-                one.schedules,
-                one.schedule_names,
-                *parts_of(self._topics, topic),
-            )
-            reply = await self._scripts.call(FIRE, one, keys, (post.assignment, post.node, _pack(plan), *args))
-            if reply[0] != b"topic_subscribed":
-                break
-            topic.subscriptions = tuple(name.decode() for name in reply[1:])
-        _check(reply, one)
+        plan = _pack((member.decode(), kept.decode(), str(tick), str(next_at or ""), options))
+        messages = [part for at in fired for part in (f"{name}@{at}", spec.data)]
+        reply = await self._publish(self._topics.get(topic_name), post, (plan, *messages))
         if reply[0] != b"ok":
             log.debug("schedule %s of topic %s has to wait: %s", name, topic_name, reply[0].decode())
         return bool(reply[0] == b"ok")
+
+    async def _publish(self, topic: Topic, post: Post, args: tuple[bytes | str, ...]) -> list[Any]:
+        one = topic.partition
+        timetable = (one.timetable, one.schedules, one.schedule_names)
+
+        async def send() -> list[Any]:
+            keys = (one.duty, *shared_keys(topic), *timetable, *parts_of(self._topics, topic))
+            return await self._scripts.call(FIRE, one, keys, (post.assignment, post.node, *args))
+
+        reply = await to_its_queues(topic, send)
+        check_duty(reply, one)
+        return reply
 
 
 def _options(spec: Spec, name: str, at: int) -> tuple[int, int, str, str]:
@@ -90,8 +80,3 @@ def _options(spec: Spec, name: str, at: int) -> tuple[int, int, str, str]:
     headers = msgspec.json.decode(spec.headers, type=dict[str, str]) if spec.headers else {}
     own = {"schedule": name, "scheduled-ms": str(at)}
     return spec.priority, spec.ttl_ms, spec.key, msgspec.json.encode({**headers, **own}).decode()
-
-
-def _check(reply: list[object], partition: Partition) -> None:
-    if reply[0] == b"duty_stale":
-        raise DutyStale(partition=partition.number, duty=str(reply[1]))

@@ -1,12 +1,13 @@
 """Sends messages to a topic, or to its subscriptions when it has some."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from service.names import RequestIdentity
 from service.queue.calls import FAN, FANNED, PUBLISH
 from service.queue.topics import Topic, Topics
 
-SENT_AT_MOST = 4
+_SENT_AT_MOST = 4
 """Subscriptions come and go seldom: one that meets a change this often gives up, with nothing done."""
 
 
@@ -14,14 +15,21 @@ async def publish(
     topics: Topics, topic: Topic, identity: RequestIdentity, args: list[Any], *, takes_all: bool
 ) -> list[Any]:
     """`args` are those of queue.publish after the identity. Raises what the store raises."""
-    reply: list[Any] = []
-    for _ in range(SENT_AT_MOST):
+
+    async def send() -> list[Any]:
         if topic.subscriptions:
-            reply = await _fan(topics, topic, identity, args)
-        elif takes_all:
-            reply = await topics.call_with_all(PUBLISH, topic, identity, *args)
-        else:
-            reply = await topics.call(PUBLISH, topic, identity, *args)
+            return await _fan(topics, topic, identity, args)
+        ask = topics.call_with_all if takes_all else topics.call
+        return await ask(PUBLISH, topic, identity, *args)
+
+    return await to_its_queues(topic, send)
+
+
+async def to_its_queues(topic: Topic, send: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
+    """What `send` is answered, which publishes to the queues of the topic as this node knows them; sent again when the
+    answer is that there are others."""
+    for _ in range(_SENT_AT_MOST):
+        reply = await send()
         if reply[0] != b"topic_subscribed":
             break
         topic.subscriptions = tuple(name.decode() for name in reply[1:])

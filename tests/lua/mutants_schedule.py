@@ -73,8 +73,8 @@ MUTANTS = (
     Mutant(
         "owner not told of a tick",
         "lib/timetable",
-        "tonumber(at) < tonumber(told)",
-        "false",
+        "    tell_owner(timetable, at)\n",
+        "",
         ticks.test_the_owner_is_told_of_what_comes_sooner_and_of_nothing_else,
     ),
     Mutant(

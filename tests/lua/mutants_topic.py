@@ -329,16 +329,16 @@ MUTANTS = (
     ),
     Mutant(
         "owner not told",
-        "lib/expect",
-        "if not told or at < tonumber(told) then",
-        "if false and told then",
+        "lib/tell_owner",
+        "if not told_at or tonumber(due_ms) < tonumber(told_at) then",
+        "if false and told_at then",
         due.test_the_owner_is_told_of_what_comes_sooner_and_of_nothing_else,
     ),
     Mutant(
         "owner told of everything",
-        "lib/expect",
-        "if not told or at < tonumber(told) then",
-        "if told or true then",
+        "lib/tell_owner",
+        "if not told_at or tonumber(due_ms) < tonumber(told_at) then",
+        "if told_at or true then",
         due.test_the_owner_is_told_of_what_comes_sooner_and_of_nothing_else,
     ),
     Mutant(
