@@ -1,5 +1,5 @@
--- The owner of a partition sleeps until the first member of a set is due (see queue.due, queue.ticks); the member without
--- a name is when it will look again. It is told when something comes sooner.
+-- The owner of a partition sleeps until the first member of a set is due (see queue.due, queue.ticks); the member
+-- without a name is when it will look again. It is told when something comes sooner.
 --- @include lib/wake_channel
 local function tell_owner(due_set, due_ms)
   local told_at = redis.call("ZSCORE", due_set, "")
