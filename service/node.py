@@ -1,4 +1,4 @@
-"""One node: its parts put together, started in order and stopped in the reverse of it."""
+"""One node: its parts started in order and stopped in the reverse of it."""
 
 import asyncio
 import gc
@@ -15,169 +15,20 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from service import background, logs
-from service.atomic import Groups
-from service.cache import Auditor, Caches, Keeper, Names, NearCache
+from service.assembly import assemble
 from service.config import Config, ConfigError
-from service.decisions.authority import Authority
-from service.decisions.member import Member
-from service.decisions.node.fence import Fence
-from service.duties import Duty, Round
-from service.duties.quarantine import LiftQuarantine
-from service.duties.queues import TendQueues
-from service.duties.recording import RecordEvents
-from service.duties.schedules import FireSchedules
 from service.http.app import Application
 from service.http.context import Context
 from service.http.metrics import registry
 from service.http.protocol import protocol_for
-from service.keys import Keys
-from service.lock import Locks
-from service.lock.deadlock.parts import Deadlocks
-from service.lock.forcing import Forcing
-from service.lock.listing import Listing
-from service.lock.waiting import EVERY, Waiting
-from service.lock.watching import Watching
-from service.queue import Administration, Queues, Subscriptions, Timetable
-from service.queue.takers import Takers
-from service.queue.topics import Topics
 from service.raft.errors import RaftError
-from service.store.bundle import shipped
-from service.store.primaries import primaries_of
-from service.store.scripts import Scripts
-from service.store.subscriber import Subscriber
 
 log = logging.getLogger("simpul.node")
 
-DUE = b"@"
-"""Published before the key of what is due in a partition: something is, sooner than its owner thinks."""
 STOP_GRACE_S = 5
 LAG_EVERY_S = 1.0
 TICK_EVERY_S = 1.0
 """How often the date in the head of an answer is made anew."""
-
-
-def assemble(config: Config) -> Context:
-    keys = Keys(config.cluster_name)
-    member = Member(config)
-    fence = Fence(member.machine)
-    authority = Authority(config, member, fence, keys, shipped())
-    timeout_s = config.store_timeout_ms / 1000
-    primaries = primaries_of(
-        config.redis_url,
-        keys=keys,
-        client_name=f"simpul-{config.node_id}",
-        in_flight_max=config.store_in_flight_max,
-        timeout_s=timeout_s,
-        gate=fence,
-    )
-    scripts = Scripts(primaries, fence)
-    authority.connect(primaries, scripts)
-    deadlocks = Deadlocks(config.self_url, member.runner, config.cluster_secret, scripts, keys)
-    waiting = Waiting(scripts, keys, deadlocks.teller)
-    near = NearCache(
-        entries_max=config.near_entries_max, bytes_max=config.near_bytes_max, bound_ms=config.near_stale_ms
-    )
-    keeper = Keeper(scripts, keys, near)
-    keep_ms = config.outcome_keep_ms
-    cache_names = Names(scripts, keys, primaries)
-    caches = Caches(scripts, keys, near, keeper, cache_names, outcome_keep_ms=keep_ms)
-
-    topics = Topics(scripts, keys, keep_ms)
-    takers = Takers(scripts, keys)
-    queues = Queues(scripts, topics, takers)
-    administration = Administration(scripts, topics, authority.owner_of)
-    subscriptions = Subscriptions(topics)
-    on_due: dict[bytes, Duty] = {
-        b"due": TendQueues(scripts, topics, administration),
-        b"timetable": FireSchedules(scripts, topics),
-    }
-
-    def heard_again() -> None:
-        near.turn_on()
-        waiting.attend_now()
-        takers.wake_all()
-        duties.look()
-        watching.read_now()
-
-    subscriber = Subscriber(
-        primaries.heard_at,
-        client_name=f"simpul-{config.node_id}-sub",
-        timeout_s=timeout_s,
-        on_up=heard_again,
-        on_down=near.turn_off,
-    )
-    primaries.on_routes(lambda: subscriber.stay_with(link.address for link in primaries.links))
-    duties = Round(
-        config.self_url,
-        member.machine,
-        keys,
-        [LiftQuarantine(scripts, keys), RecordEvents(scripts, member.machine), *on_due.values()],
-    )
-
-    locks = Locks(
-        scripts,
-        keys,
-        waiting,
-        delegation=authority.delegation,
-        leases=authority.leases,
-        witnesses=authority.witnesses,
-        forced=authority.forced,
-        outcome_keep_ms=keep_ms,
-    )
-    watching = Watching(scripts, keys, subscriber, locks)
-
-    def heard_wake(key: bytes) -> None:
-        if key.startswith(DUE):
-            prefix, _, kind = key.removeprefix(DUE).rpartition(b":")
-            if kind in on_due:
-                duties.look_at(on_due[kind], prefix)
-            return
-        waiting.heard_wake(key)
-        watching.heard_wake(key)
-        if key.startswith(EVERY):
-            duties.look()
-
-    subscriber.hear(keys.wake_channel, heard_wake)
-    subscriber.hear(waiting.channel, waiting.heard_grant)
-    subscriber.hear(takers.channel, takers.heard)
-    fence.on_generation(takers.wake_all)
-    subscriber.hear(keys.invalidate_channel, caches.listener())
-    fence.on_generation(near.begin_anew)
-    fence.on_generation(waiting.begin_anew)
-    fence.on_generation(watching.begin_anew)
-    return Context(
-        config=config,
-        authority=authority,
-        duties=duties,
-        primaries=primaries,
-        subscriber=subscriber,
-        scripts=scripts,
-        waiting=waiting,
-        takers=takers,
-        deadlocks=deadlocks,
-        watching=watching,
-        near=near,
-        keeper=keeper,
-        cache_names=cache_names,
-        auditor=Auditor(scripts, keys, near, per_s=config.near_audit_per_s),
-        locks=locks,
-        listing=Listing(primaries, keys, locks),
-        forcing=Forcing(
-            scripts,
-            keys,
-            waiting,
-            locks,
-            decisions=member.decisions,
-            forced=authority.forced,
-            leases=authority.leases,
-        ),
-        queues=queues,
-        administration=administration,
-        subscriptions=subscriptions,
-        timetable=Timetable(scripts, topics, keep_ms),
-        caches=caches,
-        groups=Groups(scripts, keys, queues, topics, near, outcome_keep_ms=keep_ms),
-    )
 
 
 def application(context: Context) -> Application:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from service import config, limits
+from service.assembly import assemble
 from service.atomic.wire import GroupOperation
 from service.decisions.replicated.commands import CLUSTER_SETTINGS
 from service.error_registry import BY_CODE
@@ -17,7 +18,6 @@ from service.http.app import OPERATIONS
 from service.http.metrics import registry
 from service.http.operation import Operation
 from service.http.pages import PAGES as GET_PAGES
-from service.node import assemble
 from service.queue.wire import OutgoingMessage
 from service.store.bundle import shipped
 from tests.docs.pages import Page, all_pages, page, table
