@@ -4,7 +4,8 @@
 --- @include lib/store
 --- @include lib/admit
 --- @include lib/special
-local parts, subscriptions_max = 13, 16
+--- @include lib/subscriptions_max
+local parts = 13
 local queues, source = {}, {}
 
 -- Whether the queues whose keys begin at `first` are those that get what is published to the topic: a key of a

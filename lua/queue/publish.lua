@@ -28,8 +28,9 @@ if first_outcome then
 end
 --- @include lib/publish_plain
 --- @include lib/all_keys
+--- @include lib/subscriptions_max
 if topic.subscriptions then
-  return { TOPIC_SUBSCRIBED, unpack(topic.subscriptions, 1, 16) }
+  return { TOPIC_SUBSCRIBED, unpack(topic.subscriptions, 1, subscriptions_max) }
 end
 --- @include lib/special
 --- @include lib/store

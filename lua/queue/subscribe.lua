@@ -23,7 +23,7 @@ if first_outcome then
   return first_outcome
 end
 local subscription = ARGV[4]
-local subscriptions_max = 16
+--- @include lib/subscriptions_max
 local packed = redis.call("GET", KEYS[3])
 local topic = packed and cmsgpack.unpack(packed) or {}
 local names = topic.subscriptions or {}

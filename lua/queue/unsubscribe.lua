@@ -26,7 +26,7 @@ if first_outcome then
   return first_outcome
 end
 local subscription, is_forced = ARGV[4], ARGV[5]
-local subscriptions_max = 16
+--- @include lib/subscriptions_max
 local packed = redis.call("GET", KEYS[5])
 if not packed then
   return { SUBSCRIPTION_UNKNOWN }

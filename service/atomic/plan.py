@@ -21,13 +21,8 @@ from service.lock.calls import Place
 from service.names import encode_name
 from service.payload import check_payload
 from service.queue import outgoing, receipts
-from service.queue.topics import Topic
+from service.queue.topics import PART_KEYS, Topic
 
-_TOPIC_PARTS = (
-    *("messages", "ready", "delayed", "inflight", "settings", "urgent", "expiring"),
-    *("line", "busy", "seen", "ghosts", "takers", "flow"),
-)
-"""In the order of lua/lib/group_topic."""
 _SHARED_KEYS = 6
 """Keys before those of the operations."""
 _FOR_EVER_MS = 0
@@ -123,7 +118,7 @@ class Plan:
         topic = self._topic_named(name)
         part = self._places.get(topic.ready)
         if part is None:
-            part = self._places[topic.ready] = self._part(topic.named(*_TOPIC_PARTS))
+            part = self._places[topic.ready] = self._part(topic.named(*PART_KEYS))
         return part
 
     def _part(self, keys: tuple[bytes, ...]) -> str:

@@ -14,9 +14,6 @@ CONSUME = declare(
 )
 _OF_TOPIC = "fence outcome topic_settings"
 FAN = declare("queue.fan", keys=f"{_OF_TOPIC} shared due sessions part+", args=f"{_ONCE} options id+ delay_ms+ data+")
-_FANNED = "messages ready delayed inflight settings urgent expiring line busy seen ghosts takers flow"
-FANNED = tuple(_FANNED.split())
-"""The keys of each subscription, in the order of lua/lib/group_topic."""
 SUBSCRIBE = declare("queue.subscribe", keys=f"{_OF_TOPIC} settings", args=f"{_ONCE} subscription")
 UNSUBSCRIBE = declare(
     "queue.unsubscribe", keys=f"{_OF_TOPIC} inflight settings", args=f"{_ONCE} subscription is_forced"

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from service.names import RequestIdentity
-from service.queue.calls import FAN, FANNED, PUBLISH
-from service.queue.topics import Topic, Topics
+from service.queue.calls import FAN, PUBLISH
+from service.queue.topics import PART_KEYS, Topic, Topics
 
 _SENT_AT_MOST = 4
 """Subscriptions come and go seldom: one that meets a change this often gives up, with nothing done."""
@@ -49,4 +49,4 @@ def shared_keys(topic: Topic) -> tuple[bytes, ...]:
 def parts_of(topics: Topics, topic: Topic) -> tuple[bytes, ...]:
     """The keys of each queue that a publish goes to: of the subscriptions, or of the topic itself."""
     queues = [topics.get(topic.name, name) for name in topic.subscriptions] or [topic]
-    return tuple(key for queue in queues for key in queue.named(*FANNED))
+    return tuple(key for queue in queues for key in queue.named(*PART_KEYS))

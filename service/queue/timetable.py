@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import islice
 
 import msgspec
@@ -27,8 +26,6 @@ from service.queue.ticks import Missed, Times
 from service.queue.topics import Topics
 from service.queue.wire import OutgoingMessage
 from service.store.scripts import Scripts
-
-log = logging.getLogger("simpul.queue")
 
 
 class Spec(msgspec.Struct, frozen=True):

@@ -14,6 +14,9 @@ TOPIC_KEYS = (
 )
 """In the order of lua/lib/topic; the scripts tell which topics need those with a question mark, the last only for a
 subscription."""
+_PART_KEYS = "messages ready delayed inflight settings urgent expiring line busy seen ghosts takers flow"
+PART_KEYS = tuple(_PART_KEYS.split())
+"""Those of one of several queues that a script works on, in the order of lua/lib/group_topic."""
 _KNOWN_MAX = 10_000
 _WANTED = b"topic_keys_wanted"
 _UNKNOWN = b"subscription_unknown"

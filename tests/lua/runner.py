@@ -12,8 +12,8 @@ import msgspec
 import redis
 
 from service.keys import Keys
-from service.queue.calls import FANNED
 from service.queue.records import message_of
+from service.queue.topics import PART_KEYS
 from service.store import bundle
 from service.store.bundle import LuaScript, ScriptSet
 from tests.support import DEADLINE_S, RedisServer
@@ -716,7 +716,7 @@ class Runner:
         once = "fence duty settings shared due sessions timetable schedules schedule_names"
         keys = [known[kind] for kind in once.split()]
         queues = [f"topic\1{one}" for one in to] or ["topic"]
-        keys += [self.keys_of(queue, "")[kind] for queue in queues for kind in FANNED]
+        keys += [self.keys_of(queue, "")[kind] for queue in queues for kind in PART_KEYS]
         argv: list[Any] = [self.fence, assignment, node, pack(plan)]
         for one in ids:
             argv += (one, Message(one).data)

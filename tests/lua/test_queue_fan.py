@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from service.queue.calls import FANNED
+from service.queue.topics import PART_KEYS
 from tests.lua.runner import KEEP_MS, SESSION, Message, Reply, Runner, heard, pack
 
 A, B = "topic\1a", "topic\1b"
@@ -24,7 +24,7 @@ def fan(run: Runner, *messages: Message | str, to: tuple[str, ...] = ("a", "b"),
     options = [message.option for message in all_of]
     known = run.keys_of("topic", request_id)
     keys = [known[kind] for kind in ("fence", "outcome", "settings", "shared", "due", "sessions")]
-    keys += [run.keys_of(f"topic\1{name}", "")[kind] for name in to for kind in FANNED]
+    keys += [run.keys_of(f"topic\1{name}", "")[kind] for name in to for kind in PART_KEYS]
     argv = [run.fence, f"of-{request_id}" if request_id else "", KEEP_MS, pack(options) if any(options) else b""]
     for one in all_of:
         argv += [one.id, one.delay_ms, one.data]

@@ -1,0 +1,2 @@
+-- Subscriptions of one topic.
+local subscriptions_max = 16
