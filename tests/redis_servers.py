@@ -1,5 +1,7 @@
 """Sentinels, replicas and clusters from real server processes on free ports."""
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -139,14 +141,26 @@ class RedisCluster:
 
     def _join(self) -> None:
         first, *others = self.servers
-        for server in others:
-            bus = ask(server, "CONFIG", "GET", "cluster-port")[1]
-            ask(first, "CLUSTER", "MEET", "127.0.0.1", server.port, bus)
         size = str(len(self.servers))
-        wait_until(
-            lambda: all(_info(one)["cluster_known_nodes"] == size for one in self.servers),
-            "the nodes to know each other",
-        )
+        introduced_at = -math.inf
+
+        def know_each_other() -> bool:
+            nonlocal introduced_at
+            # A handshake that is not over within the timeout of the nodes is forgotten, and nobody begins it again.
+            if time.monotonic() - introduced_at > NODE_TIMEOUT_MS / 1000:
+                introduced_at = time.monotonic()
+                self._introduce(first, others)
+            return all(_info(one)["cluster_known_nodes"] == size for one in self.servers)
+
+        wait_until(know_each_other, "the nodes to know each other")
+
+    def _introduce(self, first: RedisServer, others: list[RedisServer]) -> None:
+        """Those that it does not know yet."""
+        known = ask(first, "CLUSTER", "NODES").decode()
+        for server in others:
+            if self.id_of(server) not in known:
+                bus = ask(server, "CONFIG", "GET", "cluster-port")[1]
+                ask(first, "CLUSTER", "MEET", "127.0.0.1", server.port, bus)
 
     def is_settled(self) -> bool:
         if any(_info(server)["cluster_state"] != "ok" for server in self.servers):
