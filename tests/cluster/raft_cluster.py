@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.support import DEADLINE_S, Answer, NodeProcess, wait_until
+from tests.support import DEADLINE_S, START_MOST_S, Answer, NodeProcess, wait_until
 
 SETTING = "outcomes_kept"
 """A decision to make: harmless, and shown by GET /cluster."""
@@ -37,10 +37,16 @@ def leader_of(nodes: Iterable[NodeProcess], deadline_s: float = DEADLINE_S) -> N
 
 
 def joined(nodes: Iterable[NodeProcess]) -> NodeProcess:
-    """The leader, once every one of `nodes` is registered and shows it."""
+    """The leader, once every one of `nodes` is registered and shows it; if that does not come, how each node stands and
+    what it said last."""
     nodes = list(nodes)
-    leader = leader_of(nodes)
-    wait_until(lambda: all(set(decided(node)["nodes"]) >= {n.url for n in nodes} for node in nodes), "registration")
+    leader = leader_of(nodes, START_MOST_S)
+    wanted = {node.url for node in nodes}
+    try:
+        wait_until(lambda: all(set(decided(node)["nodes"]) >= wanted for node in nodes), "registration", START_MOST_S)
+    except AssertionError as late:
+        stand = [f"{node.name}: {decided(node)}\n{state(node)}\n{node.log.read_text()[-2000:]}" for node in nodes]
+        raise AssertionError("\n".join([str(late), *stand])) from None
     return leader
 
 

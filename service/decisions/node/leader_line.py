@@ -37,8 +37,11 @@ class LeaderLine:
         connection = self._connections.get((leader, path))
         if connection is None:
             connection = self._connections[leader, path] = Connection(leader, self._secret, ANSWER_BYTES_MAX)
-        async with self._turns[path]:
-            answer = await connection.post(path, body, deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s), self._turns[path]:
+                answer = await connection.post(path, body, deadline_s)
+        except TimeoutError:
+            raise Unreachable(f"{leader} was busy with the questions before this one for {deadline_s:g} s") from None
         if answer.status != 200:
             raise Unreachable(f"{leader} answered with status {answer.status}")
         return answer.body
