@@ -5,8 +5,12 @@ runs elsewhere; docs/explanation/durability.md says what each fsync policy can l
 """
 
 import asyncio
+import glob
 import logging
+import os
 import socket
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from service import child
@@ -20,6 +24,13 @@ STOP_GRACE_S = 10.0
 FSYNC_POLICIES = ("everysec", "always")
 _PROBE_EVERY_S = 0.01
 _PORT_TRIES = 3
+_JEMALLOC = (
+    "/usr/lib/*-linux-gnu/libjemalloc.so.2",
+    "/usr/lib64/libjemalloc.so.2",
+    "/usr/lib/libjemalloc.so.2",
+    "/usr/local/lib/libjemalloc.so.2",
+)
+"""Where Linux distributions put it (Debian: libjemalloc2, which redis-server brings along)."""
 _OTHERWISE = "install Redis or Valkey and pass its address with --redis-url"
 
 
@@ -86,7 +97,7 @@ async def _start_once(binary: Path, folder: Path, port: int, appendfsync: str) -
     }
     command = [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
     try:
-        process = await child.start("valkey", command, on_line=log.warning)
+        process = await child.start("valkey", command, env=environment(os.environ), on_line=log.warning)
     except OSError as error:
         raise EmbeddedError(f"{binary} cannot be executed ({error.strerror}): {_OTHERWISE}") from error
     valkey = EmbeddedValkey(process, port, log_path)
@@ -97,6 +108,19 @@ async def _start_once(binary: Path, folder: Path, port: int, appendfsync: str) -
         await process.ended()
         raise
     return valkey
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """`given` for Valkey, with jemalloc as its allocator where this machine has it and nothing else is preloaded.
+
+    Redis and Valkey are built with jemalloc on Linux; this binary uses the C library's allocator, which scatters what
+    it gives out: a message among a million costs the server twice what it costs among a thousand, and with jemalloc the
+    same (docs/performance.md). Preloading is how jemalloc is given to a program that was not built with it.
+    """
+    found = sorted(path for pattern in _JEMALLOC for path in glob.glob(pattern))
+    if not found or sys.platform != "linux" or "LD_PRELOAD" in given:
+        return dict(given)
+    return {**given, "LD_PRELOAD": found[0]}
 
 
 async def _wait_until_ready(valkey: EmbeddedValkey) -> None:

@@ -319,3 +319,23 @@ def test_evalsha_prints_a_line_for_a_running_up_that_works_as_pasted(tmp_path: P
     held = call(f"{up.urls[0]}/lock/acquire", "POST", {"resource": "it's mine", "owner": "bob", "timeout": 0})
     assert held.status == 409
     assert [holder["owner"] for holder in held.json["holders"]] == ["alice"]
+
+
+def test_valkey_allocates_with_jemalloc_where_the_machine_has_it(tmp_path: Path) -> None:
+    preloaded = embedded.environment({}).get("LD_PRELOAD")
+    if preloaded is None:
+        pytest.skip("this machine has no libjemalloc.so.2 (Debian: libjemalloc2)")
+
+    async def mapped() -> str:
+        valkey = await embedded.start(tmp_path / "valkey")
+        try:
+            return Path(f"/proc/{valkey.child.pid}/maps").read_text()
+        finally:
+            await valkey.stop()
+
+    assert str(Path(preloaded).resolve()) in asyncio.run(mapped())
+
+
+def test_what_is_preloaded_already_stays(tmp_path: Path) -> None:
+    given = {"LD_PRELOAD": str(tmp_path / "libother.so"), "PATH": "/bin"}
+    assert embedded.environment(given) == given
