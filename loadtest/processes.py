@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
-from time import monotonic
+from time import clock_gettime, monotonic
 from typing import NamedTuple
 
 import httpx2
@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 START_S = 15.0
 UP_S = 40.0
 STOP_GRACE_S = 8.0
+_PROCESS_CPU_CLOCK = 2
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _NODE = "import sys; from service import config, node; sys.exit(node.run(config.load()))"
 
@@ -42,9 +43,9 @@ class Served:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time a process has used, all its threads together; in steps of 10 ms."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    """CPU time that a running process has used, all its threads together. By the clock of clock_getcpuclockid(3), as
+    Linux numbers it: /proc/pid/stat counts in steps of 10 ms."""
+    return clock_gettime((~pid << 3) | _PROCESS_CPU_CLOCK)
 
 
 def children_cpu_s() -> float:
