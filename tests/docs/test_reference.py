@@ -58,6 +58,7 @@ OTHER_WORDS = {
     # fields of the Raft core's own configuration
     *("election_ticks", "snapshot_retry_ticks", "trailing_entries"),
     # variables of the compose file
+    "LD_PRELOAD",
     "SIMPUL_REDIS_IMAGE",
 }
 
