@@ -60,7 +60,7 @@ local operations, topics, in_order, counts_versions = {}, {}, {}, false
 local function topic_of(asked)
   local own = topics[asked.part]
   if not own then
-    own = { part = asked.part, acks = {}, publishes = {} }
+    own = { part = asked.part, acks = {}, publishes = {}, present = {} }
     topics[asked.part] = own
     in_order[#in_order + 1] = own
   end
@@ -99,7 +99,9 @@ function checks.publish(asked)
     if topic.subscriptions then
       return { TOPIC_SUBSCRIBED }
     end
-    local refusal, excess = admit(#own.publishes - #own.acks)
+    local refusal, excess = admit(#own.publishes, function(number)
+      return own.publishes[number].id
+    end, own.present, #own.acks)
     own.excess = excess
     return refusal
   end
@@ -140,7 +142,8 @@ for _, own in ipairs(in_order) do
   end
   drop_oldest(own.excess or 0)
   for at, asked in ipairs(own.publishes) do
-    asked.result = store(asked.id, asked.delay_ms, asked.payload, asked.option, at)
+    local id = asked.id
+    asked.result = own.present[id] and 0 or store(id, asked.delay_ms, asked.payload, asked.option, at)
   end
   if packed_settings then
     wake_takers()

@@ -1,8 +1,29 @@
--- Whether a topic takes so many more messages: a refusal, or how many of the oldest must go for them.
+-- Whether a topic takes so many more messages: a refusal, or how many of the oldest must go for them. Needs now_ms.
 --- @include lib/erase
 --- @include lib/ghosts
 --- @include lib/length
-local function admit(count)
+
+-- How many of `count` messages would be stored: each id once, and none that is there or was published too lately.
+-- `id_of` gives the id of each by its number; those that are there come into `present`.
+local function count_new(count, id_of, present)
+  local is_counted, new = {}, 0
+  for number = 1, count do
+    local id = id_of(number)
+    if not is_counted[id] and not present[id] then
+      is_counted[id] = true
+      present[id] = redis.call("HEXISTS", messages, id) == 1 or nil
+      local until_ms = topic.dedup_ms and redis.call("ZSCORE", seen, id)
+      if not present[id] and not (until_ms and tonumber(until_ms) > now_ms) then
+        new = new + 1
+      end
+    end
+  end
+  return new
+end
+
+-- `leaving`: how many other messages are taken out in the same step. An id that is in `present` afterwards is there,
+-- and is not to be stored even if its message is dropped for the others.
+local function admit(count, id_of, present, leaving)
   if topic.paused_in then
     return { TOPIC_PAUSED }
   end
@@ -10,7 +31,10 @@ local function admit(count)
     return nil, 0
   end
   local length = length_of_topic()
-  local excess = math.max(length + count - topic.max_length, 0)
+  local room = topic.max_length - length + (leaving or 0)
+  -- Only where it matters: to look for every id costs as much as to store it.
+  local new = count > room and count_new(count, id_of, present) or 0
+  local excess = new > 0 and math.max(new - room, 0) or 0
   if excess > 0 and (topic.overflow ~= "drop_oldest" or ready_count() < excess) then
     return { TOPIC_FULL, length }
   end

@@ -6,7 +6,7 @@
 --- @include lib/special
 --- @include lib/subscriptions_max
 local parts = 13
-local queues, source = {}, {}
+local queues, source, present = {}, {}, {}
 
 -- Whether the queues whose keys begin at `first` are those that get what is published to the topic: a key of a
 -- subscription ends with its name, after a character that no name has.
@@ -32,14 +32,19 @@ local function subscriptions_of_topic()
   return { TOPIC_SUBSCRIBED, unpack(source.subscriptions or {}, 1, subscriptions_max) }
 end
 
-local function admit_to_all(count)
+local function admit_to_all(count, id_of)
   if source.paused_in then
     return { TOPIC_PAUSED }
+  end
+  local to = queues[1].shared
+  for number = 1, to and count or 0 do
+    local id = id_of(number)
+    present[id] = redis.call("HEXISTS", to, id) == 1 or nil
   end
   for _, own in ipairs(queues) do
     turn_to(own)
     local refusal
-    refusal, own.excess = admit(count)
+    refusal, own.excess = admit(count, id_of, present)
     if refusal then
       return refusal
     end
@@ -61,7 +66,7 @@ end
 -- 1 if it was stored for any, 0 when all have it or had it.
 local function store_for_all(id, delay_ms, data, option, at)
   local to, stored = queues[1].shared, 0
-  if to and redis.call("HEXISTS", to, id) == 1 then
+  if present[id] then
     return 0
   end
   for _, own in ipairs(queues) do

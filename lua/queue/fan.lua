@@ -35,7 +35,9 @@ local due, sessions = KEYS[5], KEYS[6]
 if not find_queues(7, KEYS[3], KEYS[4]) then
   return subscriptions_of_topic()
 end
-local refusal = admit_to_all((#ARGV - 4) / 3)
+local refusal = admit_to_all((#ARGV - 4) / 3, function(number)
+  return ARGV[3 * number + 2]
+end)
 if refusal then
   return refusal
 end

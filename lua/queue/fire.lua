@@ -44,7 +44,9 @@ end
 if not find_queues(10, KEYS[3], KEYS[4]) then
   return subscriptions_of_topic()
 end
-local refusal = admit_to_all((#ARGV - 4) / 2)
+local refusal = admit_to_all((#ARGV - 4) / 2, function(number)
+  return ARGV[2 * number + 3]
+end)
 if refusal then
   return refusal
 end

@@ -35,7 +35,10 @@ end
 --- @include lib/special
 --- @include lib/store
 --- @include lib/admit
-local refusal, excess = admit((#ARGV - 4) / 3)
+local present = {}
+local refusal, excess = admit((#ARGV - 4) / 3, function(number)
+  return ARGV[3 * number + 2]
+end, present)
 if refusal then
   return refusal
 end
@@ -45,7 +48,8 @@ end
 drop_oldest(excess)
 local reply, options = { OK }, ARGV[4] ~= "" and cmsgpack.unpack(ARGV[4]) or {}
 for at = 5, #ARGV, 3 do
-  reply[#reply + 1] = store(ARGV[at], ARGV[at + 1], ARGV[at + 2], options[#reply], at)
+  local id, option = ARGV[at], options[#reply]
+  reply[#reply + 1] = present[id] and 0 or store(id, ARGV[at + 1], ARGV[at + 2], option, at)
 end
 if packed_settings then
   wake_takers()

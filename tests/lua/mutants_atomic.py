@@ -86,15 +86,22 @@ MUTANTS = (
     Mutant(
         "acknowledgements make no room",
         "atomic/apply",
-        "#own.publishes - #own.acks",
-        "#own.publishes",
+        "own.present, #own.acks)",
+        "own.present)",
         atomic.test_what_a_group_acknowledges_makes_room_for_what_it_publishes,
+    ),
+    Mutant(
+        "stored again by a group when dropped",
+        "atomic/apply",
+        "own.present[id] and 0 or store",
+        "store",
+        atomic.test_what_is_dropped_for_others_is_not_stored_again_by_the_same_group,
     ),
     Mutant(
         "only the first message counts for the length",
         "atomic/apply",
-        "#own.publishes - #own.acks",
-        "1 - #own.acks",
+        "admit(#own.publishes,",
+        "admit(1,",
         atomic.test_what_a_group_acknowledges_makes_room_for_what_it_publishes,
     ),
     Mutant(

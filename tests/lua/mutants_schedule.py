@@ -101,7 +101,7 @@ MUTANTS = (
     Mutant(
         "tick published past a paused subscription",
         "lib/fan_out",
-        "refusal, own.excess = admit(count)",
+        "refusal, own.excess = admit(count, id_of, present)",
         "own.excess = 0",
         fire.test_a_tick_is_refused_whole_while_one_subscription_takes_nothing,
     ),

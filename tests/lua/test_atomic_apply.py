@@ -226,12 +226,27 @@ def test_what_a_group_acknowledges_makes_room_for_what_it_publishes(run: Runner)
     assert run.counts("in") == (2, 0, 0)
 
 
+def test_an_id_that_is_there_needs_no_room(run: Runner) -> None:
+    run.configure(topic="in", max_length=2)
+    first, _ = received(run, "a"), run.publish("b", topic="in")
+    assert apply(run, publish("b", "in"), publish("a", "in")) == ("ok", [0, 0])
+    assert apply(run, publish("b", "in"), publish("c", "in")) == ("topic_full", [0, 2])
+    assert apply(run, publish("b", "in"), publish("c", "in"), ack(first, "in")) == ("ok", [0, 1, 1])
+
+
 def test_a_topic_that_drops_its_oldest_drops_as_many_as_it_must(run: Runner) -> None:
     run.configure(max_length=2, overflow="drop_oldest")
     run.publish("a", "b")
     assert apply(run, publish("c"), put("k"), publish("d")).code == "ok"
     assert run.consume_ids(9) == ["c", "d"]
     assert run.counted()["dropped"] == 2
+
+
+def test_what_is_dropped_for_others_is_not_stored_again_by_the_same_group(run: Runner) -> None:
+    run.configure(max_length=1, overflow="drop_oldest")
+    run.publish("a")
+    assert apply(run, publish("b"), publish("a")) == ("ok", [1, 0])
+    assert run.consume_ids(9) == ["b"]
 
 
 def test_an_acknowledged_message_passes_the_turn_of_its_key_on(run: Runner) -> None:

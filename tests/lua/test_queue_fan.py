@@ -117,6 +117,26 @@ def test_all_subscriptions_get_a_message_or_none_does(run: Runner) -> None:
     assert run.counts(A) == (1, 0, 0)
 
 
+def test_what_a_subscription_still_has_needs_no_room_in_another(run: Runner) -> None:
+    subscribe(run, "a", "b")
+    run.configure(topic=B, max_length=1)
+    fan(run, "m1")
+    run.ack(run.consume(topic=B)[0].receipt, topic=B)
+    run.configure(topic=B, max_length=2, overflow="drop_oldest")
+    assert fan(run, "m2", "m3").fields == [1, 1]
+    assert fan(run, "m1", "m2").fields == [0, 0]
+    assert run.counted(B)["dropped"] == 0
+
+
+def test_what_is_dropped_for_others_is_not_stored_again_in_the_same_publish(run: Runner) -> None:
+    subscribe(run, "a", "b")
+    run.configure(topic=A, max_length=1, overflow="drop_oldest")
+    fan(run, "m1")
+    run.ack(run.consume(topic=B)[0].receipt, topic=B)
+    assert fan(run, Message("m2", b"[2]"), "m1").fields == [1, 0]
+    assert payloads(run) == {b"m2": b"[2]", b"\1m2": b"2"}
+
+
 def test_a_message_is_stored_once_by_request_and_by_id(run: Runner) -> None:
     subscribe(run, "a", "b")
     assert fan(run, "m1", request_id="r").fields == [1]

@@ -33,6 +33,38 @@ def test_a_full_topic_drops_its_oldest_of_the_lowest_priority_if_that_is_set(run
     assert run.consume_ids(9) == ["new0", "new1", "new2", "high", "low2"]
 
 
+def test_an_id_that_is_there_needs_no_room_in_a_full_topic(run: Runner) -> None:
+    run.configure(max_length=3, dedup_ms=60_000)
+    run.publish("gone", "a")
+    run.ack(run.receipt())
+    run.publish("b", "c")
+    assert run.publish("a", "gone", "b", "a") == ("ok", [0, 0, 0, 0])
+    assert run.publish("a", "new").code == "topic_full"
+
+
+def test_an_id_that_is_there_makes_nothing_be_dropped_and_goes_like_any_other(run: Runner) -> None:
+    run.configure(max_length=3, overflow="drop_oldest")
+    run.publish("a", "b", "c")
+    assert run.publish("b", "c") == ("ok", [0, 0])
+    assert run.counted()["dropped"] == 0
+    assert run.publish("new", "a") == ("ok", [1, 0]), "it was there, and is dropped as the oldest"
+    assert run.peek_ids("ready") == ["b", "c", "new"]
+
+
+def test_one_id_in_a_batch_twice_needs_room_once(run: Runner) -> None:
+    run.configure(max_length=1)
+    assert run.publish("a", "a") == ("ok", [1, 0])
+
+
+def test_dead_letters_that_came_back_leave_no_room_and_an_id_that_is_there_needs_none(run: Runner) -> None:
+    run.configure(max_length=1)
+    run.publish("a")
+    run.hand_back(run.receipt(), reason="bad")
+    run.publish("b")
+    run.kick("dead")
+    assert run.publish("a") == ("ok", [0])
+
+
 def test_what_is_in_flight_is_never_dropped(run: Runner) -> None:
     run.configure(max_length=2, overflow="drop_oldest")
     run.publish("a", "b")

@@ -125,13 +125,18 @@ class AtomicMachine(World):
             told = one.refusal
             if one.kind == "publish":
                 topic = one.thing[1]
-                about = [other.kind for other in asked if other.thing[:2] == one.thing[:2]]
+                about = [other for other in asked if other.thing[:2] == one.thing[:2]]
+                new = [other for other in about if other.kind == "publish" and self.is_new(*other.thing[1:])]
+                acked = sum(other.kind == "ack" for other in about)
                 length = len(self.topics[topic])
-                if length + about.count("publish") - about.count("ack") > LENGTH_MAX[topic]:
+                if new and length + len(new) - acked > LENGTH_MAX[topic]:
                     told = ["topic_full", length]
             if told:
                 return Reply(told[0], [number, *told[1:]])
         return None
+
+    def is_new(self, topic: str, message_id: str) -> bool:
+        return message_id not in self.topics[topic]
 
     def do(self, one: Asked, result: int) -> None:
         if one.kind == "ack":
@@ -180,7 +185,8 @@ class AtomicMachine(World):
     def publish_alone(self, topic: str, ids: list[int]) -> None:
         length = len(self.topics[topic])
         reply = self.run.publish(*(f"m{number}" for number in ids), topic=topic)
-        if length + len(ids) > LENGTH_MAX[topic]:
+        new = sum(self.is_new(topic, f"m{number}") for number in ids)
+        if new and length + new > LENGTH_MAX[topic]:
             assert reply == ("topic_full", [length])
             return
         for number in ids:

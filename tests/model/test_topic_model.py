@@ -126,14 +126,16 @@ class TopicMachine(World):
                 for name, delay, priority, life, key in batch
             )
         )
-        if refusal := topic.refusal(len(batch)):
+        ids = [name for name, *_ in batch]
+        if refusal := topic.refusal(ids):
             assert [reply.code, *reply.fields] == refusal
             return
-        topic.drop(topic.excess(len(batch)))
+        present = set(topic.messages)  # also those that are dropped for the others
+        topic.drop(topic.excess(ids))
         stored = []
         for place, (name, delay, priority, life, key) in enumerate(batch):
             one = One(name, data, priority, key, topic.now + life if life else None)
-            stored.append(int(topic.store(one, delay, tick + place)))
+            stored.append(int(name not in present and topic.store(one, delay, tick + place)))
         assert reply == ("ok", stored)
 
     @rule(name=IDS, key=st.sampled_from(["", "k"]))

@@ -119,19 +119,24 @@ class Topic:
 
     # -- what happens to one
 
-    def refusal(self, count: int) -> list[object]:
-        """Of a publish of so many, or nothing."""
+    def refusal(self, ids: Iterable[str]) -> list[object]:
+        """Of a publish of these, or nothing."""
         if self.settings.paused_in:
             return ["topic_paused"]
-        if excess := self.excess(count):
+        if excess := self.excess(ids):
             is_dropping = self.settings.overflow == "drop_oldest"
             if not is_dropping or len(self.line()) < excess:
                 return ["topic_full", self.length()]
         return []
 
-    def excess(self, count: int) -> int:
+    def excess(self, ids: Iterable[str]) -> int:
+        """Of what would be stored of these, what there is no room for."""
         most = self.settings.max_length
-        return 0 if most is None else max(self.length() + count - most, 0)
+        new = {name for name in ids if name not in self.messages and not self.was_seen(name)}
+        return max(self.length() + len(new) - most, 0) if most is not None and new else 0
+
+    def was_seen(self, name: str) -> bool:
+        return bool(self.settings.dedup) and self.seen.get(name, -1) > self.now
 
     def drop(self, count: int) -> None:
         """The oldest of the lowest priority, and what becomes ready by that may go, too."""
@@ -142,7 +147,7 @@ class Topic:
     def store(self, one: One, delay: int, tick: int) -> bool:
         """Whether it was not there yet."""
         settings = self.settings
-        if one.id in self.messages or (settings.dedup and self.seen.get(one.id, -1) > self.now):
+        if one.id in self.messages or self.was_seen(one.id):
             return False
         if settings.dedup:
             self.seen[one.id] = self.now + settings.dedup
