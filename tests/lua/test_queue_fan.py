@@ -1,5 +1,7 @@
 """Fan-out: every subscription of a topic has every message once, and a payload lies there once for all of them."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -9,22 +11,27 @@ from tests.lua.runner import KEEP_MS, SESSION, Message, Reply, Runner, heard, pa
 A, B = "topic\1a", "topic\1b"
 
 
-def subscribe(run: Runner, *names: str, request_id: str = "") -> list[Reply]:
-    return [run.call("queue.subscribe", f"topic\1{name}", subscription=name, request_id=request_id) for name in names]
+def subscribe(run: Runner, *names: str, topic: str = "topic", request_id: str = "") -> list[Reply]:
+    return [run.call("queue.subscribe", f"{topic}\1{name}", subscription=name, request_id=request_id) for name in names]
 
 
-def unsubscribe(run: Runner, name: str, is_forced: str = "", request_id: str = "") -> Reply:
-    return run.call(
-        "queue.unsubscribe", f"topic\1{name}", subscription=name, is_forced=is_forced, request_id=request_id
-    )
+def unsubscribe(run: Runner, name: str, is_forced: str = "", *, topic: str = "topic", request_id: str = "") -> Reply:
+    given: dict[str, Any] = {"subscription": name, "is_forced": is_forced}
+    return run.call("queue.unsubscribe", f"{topic}\1{name}", request_id=request_id, **given)
 
 
-def fan(run: Runner, *messages: Message | str, to: tuple[str, ...] = ("a", "b"), request_id: str = "") -> Reply:
+def fan(
+    run: Runner,
+    *messages: Message | str,
+    to: tuple[str, ...] = ("a", "b"),
+    topic: str = "topic",
+    request_id: str = "",
+) -> Reply:
     all_of = [Message(message) if isinstance(message, str) else message for message in messages]
     options = [message.option for message in all_of]
-    known = run.keys_of("topic", request_id)
+    known = run.keys_of(topic, request_id)
     keys = [known[kind] for kind in ("fence", "outcome", "settings", "shared", "due", "sessions")]
-    keys += [run.keys_of(f"topic\1{name}", "")[kind] for name in to for kind in PART_KEYS]
+    keys += [run.keys_of(f"{topic}\1{name}", "")[kind] for name in to for kind in PART_KEYS]
     argv = [run.fence, f"of-{request_id}" if request_id else "", KEEP_MS, pack(options) if any(options) else b""]
     for one in all_of:
         argv += [one.id, one.delay_ms, one.data]

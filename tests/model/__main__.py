@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.model.test_atomic_model import AtomicMachine
 from tests.model.test_cache_model import CacheMachine
+from tests.model.test_fan_model import FanMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
@@ -22,6 +23,7 @@ MACHINES: dict[str, type[World]] = {
     "lock": LockMachine,
     "queue": QueueMachine,
     "topic": TopicMachine,
+    "fan": FanMachine,
     "cache": CacheMachine,
 }
 LIVES_AT_ONCE = 100

@@ -8,6 +8,7 @@ from tests.lua.mutant import Mutant, mutated
 from tests.lua.test_mutants import MUTANTS
 from tests.model.test_atomic_model import AtomicMachine
 from tests.model.test_cache_model import CacheMachine
+from tests.model.test_fan_model import FanMachine
 from tests.model.test_line_model import LineMachine
 from tests.model.test_lock_model import LockMachine
 from tests.model.test_modes_model import ModesMachine
@@ -95,7 +96,16 @@ SEEN: dict[type[World], tuple[str, ...]] = {
         "delivered for ever",
         "concurrency not kept",
         "length not kept",
+        "room for an id that is there",
+        "stored again when dropped",
         "key concurrency changed under way",
+    ),
+    FanMachine: (
+        "payload kept when acknowledged",
+        "payload gone with the first",
+        "stored for some",
+        "room for what another subscription has",
+        "fanned out again when dropped",
     ),
     AtomicMachine: (
         "acknowledged before all is checked",
@@ -131,7 +141,10 @@ SOON = {
     "given back and still in flight": 3,
     "repeat delivers what was settled": 2,
     "given back behind its key": 3,
-    "length not kept": 2,
+    "length not kept": 4,
+    "room for an id that is there": 2,
+    "stored again when dropped": 4,
+    "stored for some": 5,
     "acknowledged before all is checked": 2,
     "put without lifetime": 2,
 }

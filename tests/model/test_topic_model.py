@@ -47,7 +47,7 @@ NOTHING_SET: dict[str, Any] = dict.fromkeys(
 VALUES: dict[str, list[Any]] = {
     "max_deliveries": [1, 2, 5],
     "concurrency": [None, 1, 3],
-    "max_length": [None, None, 4, 8],
+    "max_length": [None, None, 3, 5],
     "overflow": [None, "drop_oldest"],
     "backoff": [None, 1, 3],
     "retention": [None, None, 3],
@@ -62,7 +62,7 @@ VALUES: dict[str, list[Any]] = {
 PROFILES: list[dict[str, Any]] = [
     {},
     {"max_length": 4},
-    {"max_length": 6, "overflow": "drop_oldest"},
+    {"max_length": 3, "overflow": "drop_oldest"},
     {"dedup": 2},
     {"backoff": 1},
     {"retention": 2},
@@ -93,14 +93,20 @@ class TopicMachine(World):
     @initialize(batch=BATCHES, profile=st.sampled_from(PROFILES))
     def begin(self, batch: list[tuple[str, int, int, int, str]], profile: dict[str, Any]) -> None:
         self.open()
-        self.topic = Topic()
         self.receipts: list[str] = []
         self.others: dict[str, bytes] = {}
         self.number = 0
         self.ticks = 0
         self.profile = {"max_deliveries": 5, **profile}
-        self.mark()
+        self.found()
         self.publish(batch)
+
+    def found(self) -> None:
+        self.topic = Topic()
+        self.mark()
+
+    def topics_there(self) -> list[Topic]:
+        return [self.topic]
 
     def mark(self) -> None:
         """So that the topic is more than a list from the first call on."""
@@ -337,8 +343,12 @@ class TopicMachine(World):
 
     @rule(moments=MOMENTS)
     def pass_time(self, moments: int) -> None:
+        self.move_on(moments)
+
+    def move_on(self, moments: int) -> None:
         self.pass_moments(moments, linger=False)
-        self.topic.now += moments
+        for topic in self.topics_there():
+            topic.now += moments
 
     # -- what holds at any time
 
@@ -367,26 +377,31 @@ class TopicMachine(World):
     def teardown(self) -> None:
         """Whatever happened: what is left comes, each once, those of one key in order, and then nothing is left."""
         if hasattr(self, "topic"):
-            self.come_to_rest()
-            while self.take_the_rest(self.topic.now):
-                pass
-            assert self.topic.messages == {}
+            self.empty()
             rest = self.run.consume(50, topic=OTHER)
             assert {one.id: one.data for one in rest} == self.others
             self.run.ack(*(one.receipt for one in rest), topic=OTHER) if rest else None
-            self.pass_moments(TOTAL_MOST, linger=False)
-            assert self.run.configure(key_concurrency="").code == "ok", "no key has anything under way"
-            self.run.tend()
+            self.move_on(TOTAL_MOST)
+            self.end()
             self.run.tend(topic=OTHER)
             assert self.run.kinds() == set()
         super().teardown()
+
+    def empty(self) -> None:
+        self.come_to_rest()
+        while self.take_the_rest(self.topic.now):
+            pass
+        assert self.topic.messages == {}
+
+    def end(self) -> None:
+        assert self.run.configure(key_concurrency="").code == "ok", "no key has anything under way"
+        self.run.tend()
 
     def come_to_rest(self) -> None:
         """Nothing is limited any more, and nothing is under way."""
         self.run.configure(**NOTHING_SET)
         self.topic.settings = Settings(key_concurrency=self.topic.settings.key_concurrency)
-        self.pass_moments(TOTAL_MOST, linger=False)
-        self.topic.now += TOTAL_MOST
+        self.move_on(TOTAL_MOST)
         self.topic.tend(self.tick())
         self.run.tend()
         self.run.kick("dead")
@@ -397,7 +412,7 @@ class TopicMachine(World):
         batch = self.run.consume(50)
         self.topic.tend(tick)
         expected = self.topic.take(50)
-        assert [one.id for one in batch] == [one.id for one in expected]
+        assert [(one.id, one.data) for one in batch] == [(one.id, one.data) for one in expected]
         if batch:
             assert self.run.ack(*(one.receipt for one in batch)) == ["ok"] * len(batch)
         self.topic.remove_all(expected)

@@ -26,13 +26,14 @@ class World(RuleBasedStateMachine):
 
     server: RedisServer
     script_set: ScriptSet | None = None
+    runner: type[Runner] = Runner
     run: Runner
 
     def open(self) -> None:
         client = self.server.client()
         client.flushall()
         client.close()
-        self.run = Runner(self.server, self.script_set)
+        self.run = self.runner(self.server, self.script_set)
         self.run.keep_ms = MOMENT_MS * 1_000_000
         self.now = 0
         self.travelled_ms = 0
