@@ -1,7 +1,8 @@
 """What the clients of queues do in a run: publish, take, give back, give up, overstay; and at the end, drain.
 
 A topic of each kind: a plain one, for which nothing is set; one with ordering keys, whose consumers wait; one with
-priorities and delays.
+priorities and delays; and one with subscriptions, each of them a queue of its own to the checkers. Where Redis loses
+what it acknowledged it may lose the subscriptions, and what is published then goes to the topic: there that one rests.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tests.chaos.stage import Stage, a_node
 
 PLAIN, KEYED, RANKED = "t", "keyed", "ranked"
 TOPICS = (PLAIN, KEYED, RANKED)
+FANNED, SUBSCRIPTIONS = "news", ("mail", "audit")
 VISIBILITY_MS = 300
 DELAYS_MS = (0, 0, 0, 60, 150)
 KEYS = ("k0", "k1", "k2")
@@ -39,21 +41,31 @@ class _Party:
     client: Client
     chance: random.Random
     topic: str
+    subscription: str = ""
     number: int = 0
+
+    @property
+    def target(self) -> str:
+        """Of its events: the queue that they are about."""
+        return f"{self.topic}/{self.subscription}" if self.subscription else self.topic
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {"topic": self.topic, "subscription": self.subscription} if self.subscription else {"topic": self.topic}
 
     def name(self) -> str:
         self.number += 1
         return f"{self.client.name}-{self.number}"
 
     async def ask(self, path: str, body: dict[str, Any], **note: Any) -> Event:
-        return await self.client.ask(a_node(self.chance), path, self.topic, {"topic": self.topic, **body}, **note)
+        return await self.client.ask(a_node(self.chance), path, self.target, {**self.names, **body}, **note)
 
     async def send(self, path: str, body: dict[str, Any], keep: dict[str, str]) -> Event:
         """With a request id, again and again until the outcome is known; the events but the last are recorded."""
-        body = {"topic": self.topic, "request_id": f"{self.name()}-{path[-7:]}", **body}
+        body = {**self.names, "request_id": f"{self.name()}-{path[-7:]}", **body}
         note: dict[str, Any] = {}
         for left in reversed(range(SENDS_MOST)):
-            event = await self.client.exchange(a_node(self.chance), path, self.topic, body, keep, **note)
+            event = await self.client.exchange(a_node(self.chance), path, self.target, body, keep, **note)
             if event.outcome != "unknown" or not left:
                 break
             self._record(event, body)
@@ -78,7 +90,14 @@ class _Party:
         if "messages" in body:
             batch = body["messages"][0]["id"]
             each = [{**message, "batch": batch, "place": place} for place, message in enumerate(body["messages"])]
-        return [self.client.recorder.add(replace(event, values=_flat({**event.values, **one}))) for one in each]
+        # A message of the topic with subscriptions is one of each.
+        is_fanned = self.topic == FANNED and event.operation == "publish"
+        targets = [f"{FANNED}/{name}" for name in SUBSCRIPTIONS] if is_fanned else [event.target]
+        return [
+            self.client.recorder.add(replace(event, target=target, values=_flat({**event.values, **one})))
+            for target in targets
+            for one in each
+        ]
 
     async def settle(self, taken: Event) -> None:
         """Mostly an ack in time."""
@@ -151,12 +170,56 @@ async def _ranked(stage: Stage, name: str) -> None:
     party.client.close()
 
 
+async def _publisher_to_all(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), FANNED)
+    while stage.running and stage.keeps_all:
+        chance = party.chance
+        await party.publish([{"delay_ms": chance.choice(DELAYS_MS)} for _ in range(chance.choice((1, 1, 2)))])
+        await asyncio.sleep(chance.uniform(0.03, 0.08))
+    party.client.close()
+
+
+async def _subscriber(stage: Stage, name: str, subscription: str, wait_ms: int) -> None:
+    party = _Party(*stage.client(name), FANNED, subscription)
+    while stage.running and stage.keeps_all:
+        waiting = {"wait_ms": wait_ms} if wait_ms else {}
+        for taken in await party.take(max=party.chance.choice((1, 1, 3)), **waiting):
+            await party.settle(taken)
+        if not wait_ms:
+            await asyncio.sleep(party.chance.uniform(0.01, 0.04))
+    party.client.close()
+
+
+async def _mail(stage: Stage, name: str) -> None:
+    await _subscriber(stage, name, SUBSCRIPTIONS[0], wait_ms=300)
+
+
+async def _audit(stage: Stage, name: str) -> None:
+    await _subscriber(stage, name, SUBSCRIPTIONS[1], wait_ms=0)
+
+
+async def prepare(stage: Stage) -> None:
+    """Before anything fails and anybody publishes."""
+    party = _Party(*stage.client("prepare"), FANNED)
+    for subscription in SUBSCRIPTIONS if stage.keeps_all else ():
+        made = await party.ask("/queue/subscribe", {"subscription": subscription})
+        if made.outcome != "ok":
+            raise RuntimeError(f"no subscription could be made of a topic of a sound cluster: {made}")
+    party.client.close()
+
+
 QUEUE_CLIENTS: tuple[QueueClient, ...] = (_plain, _plain, _publisher_of_keys, _parked, _parked, _ranked, _ranked)
+QUEUE_CLIENTS += (_publisher_to_all, _mail, _audit)
 
 
 async def drain(stage: Stage) -> None:
     """Take what is left in the topics, also what has died, until nothing is."""
-    await asyncio.gather(*(_drain(_Party(*stage.client(f"drain-{topic}"), topic)) for topic in TOPICS))
+    queues = [(topic, "") for topic in TOPICS]
+    queues += [(FANNED, subscription) for subscription in SUBSCRIPTIONS if stage.keeps_all]
+    parties = [
+        _Party(*stage.client(f"drain-{topic}-{subscription}"), topic, subscription) for topic, subscription in queues
+    ]
+    await asyncio.gather(*map(_drain, parties))
 
 
 async def _drain(party: _Party) -> None:
@@ -169,7 +232,8 @@ async def _drain(party: _Party) -> None:
         if taken:
             continue
         await party.ask("/queue/redrive", {}, keep={"redriven": "redriven"})
-        state = await party.client.look(a_node(party.chance), f"/queue/{party.topic}")
+        of = f"?subscription={party.subscription}" if party.subscription else ""
+        state = await party.client.look(a_node(party.chance), f"/queue/{party.topic}{of}")
         if state and not any(state[name] for name in STATES):
             break
         await asyncio.sleep(0.02)

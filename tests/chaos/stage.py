@@ -16,6 +16,8 @@ class Stage:
     recorder: Recorder
     ports: list[int]
     seed: int
+    keeps_all: bool
+    """Whether Redis keeps everything that it acknowledges, whatever fails in this run."""
     running: bool = True
     registers: dict[str, Register] = field(default_factory=dict)
 

@@ -58,7 +58,7 @@ def run_trial(name: str, seed: int, folder: Path) -> Trial:
 
 async def _record(nemesis: Nemesis, seed: int, made: World) -> Trial:
     recorder = Recorder()
-    stage = Stage(recorder, [node.port for node in made.nodes], seed)
+    stage = Stage(recorder, [node.port for node in made.nodes], seed, not nemesis.loses)
     chance = random.Random(f"{seed}-{nemesis.name}")
     fault = asyncio.create_task(_strike(nemesis, made, recorder, chance))
     await play(stage, fault)

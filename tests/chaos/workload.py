@@ -13,7 +13,7 @@ from typing import Any
 from tests.chaos.checkers.holds import GRAIN_MS, token_of
 from tests.chaos.checkers.register import GUARDED, PLAIN
 from tests.chaos.history import Event
-from tests.chaos.queue_clients import QUEUE_CLIENTS, drain
+from tests.chaos.queue_clients import QUEUE_CLIENTS, drain, prepare
 from tests.chaos.recorder import Client
 from tests.chaos.stage import EXCLUSIVE, Stage, a_node
 
@@ -32,6 +32,7 @@ KEYS = ("k0", "k1", "k2")
 
 async def play(stage: Stage, until: asyncio.Task[Any]) -> None:
     """Run all clients until a task is done, then drain the topics."""
+    await prepare(stage)
     parts = [_lock_client] * LOCK_CLIENTS + [*QUEUE_CLIENTS] + [_cache_client] * CACHE_CLIENTS
     parts += [_entering_client] * ENTERING_CLIENTS + [_permit_client] * PERMIT_CLIENTS
     async with asyncio.TaskGroup() as group:
