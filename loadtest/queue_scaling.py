@@ -6,7 +6,7 @@ message takes over its payload, from INFO and over all keys. Beside them stand t
 one message in a hash and a list of the same length: what they pay for a larger memory, nothing above them can save.
 Nothing is measured while the server writes its AOF anew, which it does as it fills and which copies its memory page by
 page. Then messages of several sizes are stored, and what each takes over its payload is printed, beside what a string
-of those bytes takes over it: an allocator rounds up to its sizes, whoever asks. `--plot FILE` draws the costs.
+of those bytes takes over it: an allocator rounds up to its sizes, whoever asks. `--plots FOLDER` draws both.
 """
 
 import argparse
@@ -201,10 +201,26 @@ def plot(costs: list[Cost]) -> str:
     )
 
 
+def plot_sizes(sizes: list[Size]) -> str:
+    def line(name: str, of: Callable[[Size], float]) -> Line:
+        return Line(name, [(one.payload_bytes, one.payload_bytes + of(one)) for one in sizes])
+
+    return draw(
+        "Memory that a message takes, by the size of its payload",
+        "bytes of payload",
+        "bytes of memory",
+        [
+            line("in flight", lambda one: one.inflight_bytes),
+            line("ready", lambda one: one.ready_bytes),
+            line("a string of the payload alone", lambda one: one.bare_bytes),
+        ],
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.queue_scaling", description=__doc__)
     parser.add_argument("--lengths", type=int, nargs="*", default=[1_000, 10_000, 100_000, 1_000_000])
-    parser.add_argument("--plot", type=Path, help="where to draw the costs, as SVG")
+    parser.add_argument("--plots", type=Path, help="folder for two drawings, as SVG")
     options = parser.parse_args()
     try:
         costs, sizes = asyncio.run(run(options))
@@ -222,8 +238,9 @@ def main() -> int:
         print(
             f"| {size.payload_bytes:,} | {size.ready_bytes:.0f} | {size.inflight_bytes:.0f} | {size.bare_bytes:.0f} |"
         )
-    if options.plot:
-        options.plot.write_text(plot(costs))
+    if options.plots:
+        (options.plots / "queue_scaling.svg").write_text(plot(costs))
+        (options.plots / "queue_memory.svg").write_text(plot_sizes(sizes))
     print(f"\n{_growth(costs)}")
     heaviest = max(size.ready_bytes - size.bare_bytes for size in sizes)
     if heaviest > TARGET_BYTES:

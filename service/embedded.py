@@ -5,9 +5,9 @@ runs elsewhere; docs/explanation/durability.md says what each fsync policy can l
 """
 
 import asyncio
-import glob
 import logging
 import os
+import platform
 import socket
 import sys
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ FSYNC_POLICIES = ("everysec", "always")
 _PROBE_EVERY_S = 0.01
 _PORT_TRIES = 3
 _JEMALLOC = (
-    "/usr/lib/*-linux-gnu/libjemalloc.so.2",
+    f"/usr/lib/{platform.machine()}-linux-gnu/libjemalloc.so.2",
     "/usr/lib64/libjemalloc.so.2",
     "/usr/lib/libjemalloc.so.2",
     "/usr/local/lib/libjemalloc.so.2",
@@ -117,10 +117,10 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     it gives out: a message among a million costs the server twice what it costs among a thousand, and with jemalloc the
     same (docs/performance.md). Preloading is how jemalloc is given to a program that was not built with it.
     """
-    found = sorted(path for pattern in _JEMALLOC for path in glob.glob(pattern))
-    if not found or sys.platform != "linux" or "LD_PRELOAD" in given:
+    found = next((path for path in _JEMALLOC if os.path.exists(path)), None)
+    if found is None or sys.platform != "linux" or "LD_PRELOAD" in given:
         return dict(given)
-    return {**given, "LD_PRELOAD": found[0]}
+    return {**given, "LD_PRELOAD": found}
 
 
 async def _wait_until_ready(valkey: EmbeddedValkey) -> None:

@@ -143,6 +143,10 @@ BAD: dict[str, tuple[Checker, list[Event]]] = {
         is_a_reentrant_mutex,
         [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 1, 2), leave("a", (8, 9), 1, 0)],
     ),
+    "an entry of which nobody heard, counted twice": (
+        is_a_reentrant_mutex,
+        [enter("a", (0, 5), 1, 1), enter("a", (6, 20), 1, 2, "unknown"), leave("a", (21, 22), 1, 2)],
+    ),
     "an entry counted twice": (is_a_reentrant_mutex, [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 1, 3)]),
     "an entry with another token": (is_a_reentrant_mutex, [enter("a", (0, 5), 1, 1), enter("a", (6, 7), 2, 2)]),
     "a stranger who leaves": (is_a_reentrant_mutex, [enter("a", (0, 5), 1, 1), leave("b", (6, 7), 1, 0)]),
@@ -263,6 +267,18 @@ GOOD: dict[str, list[Event]] = {
         enter("a", (0, 5), 1, 1),
         leave("a", (6, 20), 1, 0, "unknown"),
         enter("b", (30, 35), 2, 1),
+    ],
+    "an entry of which nobody heard, and that counted": [
+        enter("a", (0, 5), 1, 1),
+        enter("a", (6, 20), 1, 2, "unknown"),
+        leave("a", (21, 22), 1, 1),
+        leave("a", (23, 24), 1, 0),
+    ],
+    "an entry of which nobody heard, and that did nothing": [
+        enter("a", (0, 5), 1, 1),
+        enter("a", (6, 20), 1, 2, "unknown"),
+        leave("a", (21, 22), 1, 0),
+        enter("b", (23, 24), 2, 1),
     ],
     "a count that is too high after a loss": [
         enter("a", (0, 5), 1, 1),

@@ -1,8 +1,8 @@
 """Re-entrant locks: one owner at a time, who may enter again and must leave as often.
 
 After the re-entrant models of Hazelcast's Jepsen tests, with leases. `enter` has the values owner, token, ttl_ms and
-`holds`, how often the owner is in with it; `leave` has owner, token and `holds`, how often it still is. An owner name
-is given up after an answer that did not come, so that nobody's count depends on what is not known.
+`holds`, how often the owner is in with it; `leave` has owner, token and `holds`, how often it still is. An entry of
+which nobody heard may have been one more of an owner who is in; as a first one it has no token that anybody could show.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ def reentrant(state: Entered, event: Event, *, counts: bool) -> Entered | None:
     """`counts`: what is answered is exact. After a loss of data it may be too high, as the reference says."""
     if event.operation == "leave":
         return _leave(state, event, counts=counts)
-    # Nobody knows of an entry without an answer, and it could only stand in the way.
-    return None if event.outcome == "unknown" else _enter(state, event, counts=counts)
+    if event.outcome == "unknown":
+        # How long it made the lease is not known, and a lease that ends sooner forbids less.
+        return state._replace(depth=state.depth + 1) if state.owner == event.values["owner"] else None
+    return _enter(state, event, counts=counts)
 
 
 def _leave(state: Entered, event: Event, *, counts: bool) -> Entered | None:
