@@ -43,7 +43,7 @@ async def measure(nodes: list[NodeProcess], rounds: int, mode: dict[str, Any]) -
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.expiry", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=50, help="at least 2")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="simpul-expiry-") as made:
         folder = Path(made)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 60
+LEFT, RIGHT, TOP, BOTTOM = 70, 44, 40, 60
 _COLOURS = ("#1b6ca8", "#c8553d", "#4f772d", "#7b2d8b")
 _DASHES = ("", "6 3", "2 3", "9 3 2 3")
 

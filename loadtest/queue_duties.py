@@ -81,7 +81,7 @@ async def measure(nodes: list[NodeProcess], rounds: int, way: str) -> list[float
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.queue_duties", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=100, help="at least 2")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="simpul-duties-") as made:
         folder = Path(made)
