@@ -1,8 +1,9 @@
 """What the clients of queues do in a run: publish, take, give back, give up, overstay; and at the end, drain.
 
 A topic of each kind: a plain one, for which nothing is set; one with ordering keys, whose consumers wait; one with
-priorities and delays; and one with subscriptions, each of them a queue of its own to the checkers. Where Redis loses
-what it acknowledged it may lose the subscriptions, and what is published then goes to the topic: there that one rests.
+priorities and delays; one whose workers acknowledge in one group with the publish of what came of it; and one with
+subscriptions, each of them a queue of its own to the checkers. Where Redis loses what it acknowledged it may lose the
+subscriptions, and what is published then goes to the topic: there that one rests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.chaos.checkers.effects import EFFECTS, WORK
 from tests.chaos.history import Event
 from tests.chaos.recorder import Client
 from tests.chaos.stage import Stage, a_node
@@ -119,6 +121,26 @@ class _Party:
             await asyncio.sleep(1.2 * VISIBILITY_MS / 1000)
         await self.ask("/queue/ack", body, **note)
 
+    async def finish(self, taken: Event) -> None:
+        """Acknowledge, and publish what came of it, in one group: again with its request id while its outcome is
+        unknown. Recorded as one ack and one publish that took from the first asking to the last answer."""
+        receipt, effect = taken.values["receipt"], {"id": self.name(), "data": taken.values["id"]}
+        acked, published = (
+            {"op": "queue.ack", "topic": WORK, "receipt": receipt},
+            {"op": "queue.publish", "topic": EFFECTS},
+        )
+        body = {"operations": [acked, {**published, **effect}], "request_id": effect["id"]}
+        sent: list[Event] = []
+        while len(sent) < SENDS_MOST and all(event.outcome == "unknown" for event in sent):
+            sent.append(await self.client.exchange(a_node(self.chance), "/atomic", self.target, body))
+        last = sent[-1]
+        # One that was not answered may come about as long as it is not known that a later one did.
+        outcome = last.outcome if last.outcome == "ok" or len(sent) == 1 else "unknown"
+        whole = replace(last, invoked_ms=sent[0].invoked_ms, outcome=outcome)
+        add = self.client.recorder.add
+        add(replace(whole, operation="ack", values={"id": taken.values["id"], "receipt": receipt}))
+        add(replace(whole, operation="publish", target=EFFECTS, values=effect))
+
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """What came with a delivery, beside it; but not its time, which is Redis'."""
@@ -198,6 +220,37 @@ async def _audit(stage: Stage, name: str) -> None:
     await _subscriber(stage, name, SUBSCRIPTIONS[1], wait_ms=0)
 
 
+async def _publisher_of_work(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), WORK)
+    while stage.running:
+        await party.publish([{} for _ in range(party.chance.choice((1, 1, 2)))])
+        await asyncio.sleep(party.chance.uniform(0.03, 0.1))
+    party.client.close()
+
+
+async def _worker(stage: Stage, name: str) -> None:
+    """Now and then one is killed at its work, or is late."""
+    party = _Party(*stage.client(name), WORK)
+    while stage.running:
+        for taken in await party.take(max=party.chance.choice((1, 2))):
+            what = party.chance.random()
+            if what < 0.08:
+                await asyncio.sleep(1.1 * VISIBILITY_MS / 1000)
+            if what > 0.06:
+                await party.finish(taken)
+        await asyncio.sleep(party.chance.uniform(0.01, 0.05))
+    party.client.close()
+
+
+async def _taker_of_effects(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), EFFECTS)
+    while stage.running:
+        for taken in await party.take(max=2):
+            await party.settle(taken)
+        await asyncio.sleep(party.chance.uniform(0.02, 0.06))
+    party.client.close()
+
+
 async def prepare(stage: Stage) -> None:
     """Before anything fails and anybody publishes."""
     party = _Party(*stage.client("prepare"), FANNED)
@@ -209,17 +262,19 @@ async def prepare(stage: Stage) -> None:
 
 
 QUEUE_CLIENTS: tuple[QueueClient, ...] = (_plain, _plain, _publisher_of_keys, _parked, _parked, _ranked, _ranked)
-QUEUE_CLIENTS += (_publisher_to_all, _mail, _audit)
+QUEUE_CLIENTS += (_publisher_to_all, _mail, _audit, _publisher_of_work, _worker, _worker, _taker_of_effects)
 
 
 async def drain(stage: Stage) -> None:
     """Take what is left in the topics, also what has died, until nothing is."""
-    queues = [(topic, "") for topic in TOPICS]
+    queues = [(topic, "") for topic in (*TOPICS, WORK)]
     queues += [(FANNED, subscription) for subscription in SUBSCRIPTIONS if stage.keeps_all]
-    parties = [
-        _Party(*stage.client(f"drain-{topic}-{subscription}"), topic, subscription) for topic, subscription in queues
-    ]
-    await asyncio.gather(*map(_drain, parties))
+    await asyncio.gather(*(_drain(_draining(stage, topic, subscription)) for topic, subscription in queues))
+    await _drain(_draining(stage, EFFECTS, ""))
+
+
+def _draining(stage: Stage, topic: str, subscription: str) -> _Party:
+    return _Party(*stage.client(f"drain-{topic}-{subscription}"), topic, subscription)
 
 
 async def _drain(party: _Party) -> None:
@@ -228,7 +283,10 @@ async def _drain(party: _Party) -> None:
     while loop.time() < ends_at:
         taken = await party.take(max=10)
         for one in taken:
-            await party.ask("/queue/ack", {"receipt": one.values["receipt"]}, id=one.values["id"])
+            if party.topic == WORK:
+                await party.finish(one)
+            else:
+                await party.ask("/queue/ack", {"receipt": one.values["receipt"]}, id=one.values["id"])
         if taken:
             continue
         await party.ask("/queue/redrive", {}, keep={"redriven": "redriven"})

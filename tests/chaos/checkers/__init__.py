@@ -7,6 +7,7 @@ does flag.
 from collections.abc import Callable
 
 from tests.chaos.checkers.cache import no_stale_read, no_stale_strong_read
+from tests.chaos.checkers.effects import each_message_has_one_effect
 from tests.chaos.checkers.entries import is_a_fenced_reentrant_mutex, is_a_reentrant_mutex
 from tests.chaos.checkers.holds import no_two_holders
 from tests.chaos.checkers.models import is_a_fenced_mutex, is_an_owner_aware_mutex
@@ -52,6 +53,7 @@ QUEUES: tuple[Checker, ...] = (
     messages_of_a_key_come_in_order,
     the_next_message_comes_first,
     nobody_is_sent_away_from_a_message,
+    each_message_has_one_effect,
 )
 CACHES: tuple[Checker, ...] = (no_stale_read, no_stale_strong_read)
 CHECKERS = LOCKS + QUEUES + CACHES
