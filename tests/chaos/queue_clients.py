@@ -1,9 +1,9 @@
 """What the clients of queues do in a run: publish, take, give back, give up, overstay; and at the end, drain.
 
 A topic of each kind: a plain one, for which nothing is set; one with ordering keys, whose consumers wait; one with
-priorities and delays; one whose workers acknowledge in one group with the publish of what came of it; and one with
-subscriptions, each of them a queue of its own to the checkers. Where Redis loses what it acknowledged it may lose the
-subscriptions, and what is published then goes to the topic: there that one rests.
+priorities and delays; one whose workers acknowledge in one group with the publish of what came of it; one to which
+schedules publish; and one with subscriptions, each of them a queue of its own to the checkers. Where Redis loses what
+it acknowledged it may lose schedules and subscriptions, and nobody says them again: there those two rest.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.chaos.stage import Stage, a_node
 
 PLAIN, KEYED, RANKED = "t", "keyed", "ranked"
 TOPICS = (PLAIN, KEYED, RANKED)
+CLOCK, SCHEDULES, EVERY_MS = "clock", ("s0", "s1", "s2", "s3"), 1_000
 FANNED, SUBSCRIPTIONS = "news", ("mail", "audit")
 VISIBILITY_MS = 300
 DELAYS_MS = (0, 0, 0, 60, 150)
@@ -251,26 +252,49 @@ async def _taker_of_effects(stage: Stage, name: str) -> None:
     party.client.close()
 
 
-async def prepare(stage: Stage) -> None:
-    """Before anything fails and anybody publishes."""
-    party = _Party(*stage.client("prepare"), FANNED)
-    for subscription in SUBSCRIPTIONS if stage.keeps_all else ():
-        made = await party.ask("/queue/subscribe", {"subscription": subscription})
-        if made.outcome != "ok":
-            raise RuntimeError(f"no subscription could be made of a topic of a sound cluster: {made}")
+async def _clock(stage: Stage, name: str) -> None:
+    party = _Party(*stage.client(name), CLOCK)
+    while stage.running and stage.keeps_all:
+        for taken in await party.take(max=2, wait_ms=300):
+            await party.settle(taken)
     party.client.close()
 
 
+async def prepare(stage: Stage) -> None:
+    """Before anything fails and anybody publishes."""
+    if not stage.keeps_all:
+        return
+    fanned, clock = _Party(*stage.client("prepare"), FANNED), _Party(*stage.client("prepare"), CLOCK)
+    made = [await fanned.ask("/queue/subscribe", {"subscription": name}) for name in SUBSCRIPTIONS]
+    for number, name in enumerate(SCHEDULES):
+        # One after the other, a quarter of a second apart.
+        times = {"every_ms": EVERY_MS, "starts_at_ms": number * EVERY_MS // len(SCHEDULES), "missed": "all"}
+        body = {"name": name, "data": number, **times}
+        made.append(await clock.ask("/queue/schedule", body, keep={"next_ms": "next_ms"}, name=name, every_ms=EVERY_MS))
+    if any(event.outcome != "ok" for event in made):
+        raise RuntimeError(f"a sound cluster did not do what was asked: {made}")
+    fanned.client.close()
+    clock.client.close()
+
+
 QUEUE_CLIENTS: tuple[QueueClient, ...] = (_plain, _plain, _publisher_of_keys, _parked, _parked, _ranked, _ranked)
-QUEUE_CLIENTS += (_publisher_to_all, _mail, _audit, _publisher_of_work, _worker, _worker, _taker_of_effects)
+QUEUE_CLIENTS += (_publisher_to_all, _mail, _audit, _publisher_of_work, _worker, _worker, _taker_of_effects, _clock)
 
 
 async def drain(stage: Stage) -> None:
     """Take what is left in the topics, also what has died, until nothing is."""
     queues = [(topic, "") for topic in (*TOPICS, WORK)]
-    queues += [(FANNED, subscription) for subscription in SUBSCRIPTIONS if stage.keeps_all]
+    if stage.keeps_all:
+        await _stop_the_clock(_Party(*stage.client("stop-the-clock"), CLOCK))
+        queues += [(CLOCK, ""), *((FANNED, subscription) for subscription in SUBSCRIPTIONS)]
     await asyncio.gather(*(_drain(_draining(stage, topic, subscription)) for topic, subscription in queues))
     await _drain(_draining(stage, EFFECTS, ""))
+
+
+async def _stop_the_clock(party: _Party) -> None:
+    for name in SCHEDULES:
+        await party.send("/queue/unschedule", {"name": name}, {})
+    party.client.close()
 
 
 def _draining(stage: Stage, topic: str, subscription: str) -> _Party:

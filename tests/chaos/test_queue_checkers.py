@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos import test_effects, test_ticks
 from tests.chaos.checkers import QUEUES, violations
 from tests.chaos.histories import ack, consume, consume_in_vain, event, loss, nack, publish, redrive, settle
 from tests.chaos.history import Event
@@ -393,4 +394,5 @@ def test_its_good_twin_passes_every_rule(name: str) -> None:
 
 def test_every_checker_flags_some_history() -> None:
     for checker in QUEUES:
-        assert any(checker(history) for _, history in BAD.values()), checker.__name__
+        bad = {**BAD, **test_effects.BAD, **test_ticks.BAD}
+        assert any(checker(history) for _, history in bad.values()), checker.__name__

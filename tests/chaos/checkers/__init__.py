@@ -26,6 +26,7 @@ from tests.chaos.checkers.queue_order import (
     the_next_message_comes_first,
 )
 from tests.chaos.checkers.register import no_guarded_update_is_lost, no_update_is_lost_to_a_holder, stale_writers_fail
+from tests.chaos.checkers.ticks import every_tick_comes
 from tests.chaos.checkers.tokens import tokens_rise
 from tests.chaos.history import History, Violation
 
@@ -54,6 +55,7 @@ QUEUES: tuple[Checker, ...] = (
     the_next_message_comes_first,
     nobody_is_sent_away_from_a_message,
     each_message_has_one_effect,
+    every_tick_comes,
 )
 CACHES: tuple[Checker, ...] = (no_stale_read, no_stale_strong_read)
 CHECKERS = LOCKS + QUEUES + CACHES

@@ -5,13 +5,14 @@ is another event; a batch is one for each message, with its name, `batch`, and t
 delivery with `id`, `receipt`, `attempt`, `visibility_ms`, `data` and `key`; one without `id` brought nothing, and one
 of unknown outcome may have brought up to `max`. A delivery that was asked for more than once, with one request id, has
 `asked_ms`, when it was first. `ack`, `nack`, `bury` and `extend` have `id` and `receipt`; `redrive` has `redriven`;
-`settings` has what was set. The history must end with a drain: consumers that go on until the topic is empty.
+`settings` has what was set; `schedule` has `name`, and publishes messages called `name@tick`. The history must end with
+a drain: consumers that go on until the topic is empty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.chaos.checkers.holds import GRAIN_MS
 from tests.chaos.history import Event, History, by_target, losses, select
@@ -131,7 +132,7 @@ class Topic:
 
 
 def topics(history: History) -> Iterator[Topic]:
-    operations = ("publish", "consume", "ack", "nack", "bury", "extend", "redrive", "settings")
+    operations = ("publish", "consume", "ack", "nack", "bury", "extend", "redrive", "settings", "schedule")
     lost = losses(history)
     for name, events in by_target(select(history, *operations)).items():
         topic = Topic(name, events, lost)
@@ -139,9 +140,17 @@ def topics(history: History) -> Iterator[Topic]:
             if "id" in event.values:
                 _note(topic.messages.setdefault(str(event.values["id"]), Message(str(event.values["id"]))), event)
         for one in topic.messages.values():
+            one.publishes += [] if one.publishes else _schedule_of(topic, one)
             for delivery in one.deliveries:
                 _set_ends(delivery, one)
         yield topic
+
+
+def _schedule_of(topic: Topic, one: Message) -> list[Event]:
+    """What may have published it, as a publish: nobody was told of any tick that it was stored."""
+    name = one.id.rpartition("@")[0]
+    said = [event for event in topic.of("schedule") if event.outcome != "refused" and event.values["name"] == name]
+    return [replace(event, outcome="unknown") for event in said[:1]]
 
 
 def _note(one: Message, event: Event) -> None:
