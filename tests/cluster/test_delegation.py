@@ -76,7 +76,8 @@ def test_a_long_renewal_is_announced_too(nodes: list[NodeProcess]) -> None:
     one, two, _ = nodes
     token = wait_until(lambda: acquire(one, "renewed").get("token"), "a grant")
     renewal = {"resource": "renewed", "owner": "alice", "token": token, "ttl_ms": 4_000_000}
-    assert two.post("/lock/renew", renewal).json["renewed"]
+    # With a delegation of a second only, a machine that stalls is told to come again.
+    wait_until(lambda: two.post("/lock/renew", renewal).json.get("renewed"), "the renewal")
     assert cover_ms(two) == 24 * 60 * 60 * 1000
     two.post("/lock/release", {"resource": "renewed", "owner": "alice"})
     wait_until(lambda: cover_ms(two) == 60_000, "the announcement to be taken back")
