@@ -22,9 +22,8 @@ from redis.retry import Retry
 from loadtest.cost_pairs import PAIRS, Pair, Setting
 from loadtest.fence_cost import unfenced
 from loadtest.generator import LoadError
-from loadtest.processes import free_port
 from service.store.bundle import ScriptSet, shipped
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 FEW, MANY = 1000, 9000
 START_S = 60

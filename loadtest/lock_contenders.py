@@ -17,9 +17,8 @@ from typing import Any, ClassVar
 
 import redis
 
-from loadtest.processes import free_port
 from tests.chaos.http_client import Connection
-from tests.support import NodeProcess, cluster, redis_server, wait_until
+from tests.support import NodeProcess, cluster, free_port, redis_server, wait_until
 
 WAIT_S = 60
 LEASE_S = 30

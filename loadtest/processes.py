@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from time import clock_gettime, monotonic
@@ -16,6 +15,7 @@ import httpx2
 from service import child, embedded
 from service.child import Child
 from service.embedded import EmbeddedValkey
+from tests.support import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 15.0
@@ -89,25 +89,6 @@ def wake_ups(pid: int) -> int:
         for line in (task / "status").read_text().splitlines()
         if line.startswith("voluntary_ctxt_switches")
     )
-
-
-def free_ports(count: int) -> range:
-    """Free ports in a row."""
-    while True:
-        first = free_port()
-        with ExitStack() as probes:
-            try:
-                for port in range(first + 1, first + count):
-                    probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except (OSError, OverflowError):
-                continue
-            return range(first, first + count)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -31,20 +31,41 @@ START_MOST_S = 45.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def free_port() -> int:
-    """A port that nothing listens on, below those that the kernel gives to outgoing connections.
+_PORTS = range(10_000, 32_000)
+"""Below those that the kernel gives to outgoing connections: one of those may be taken between the probe and the start
+of its server, and again while the server is restarted."""
+_given: set[int] = set()
+"""Ports that were drawn here: their servers may not have started yet, or may be about to start again."""
 
-    One of those may be taken between the probe and the start of its server, and again while the server is restarted.
-    """
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> range:
+    """Ports in a row that nothing listens on, of those that are this test worker's own. Each is given once: of a few
+    hundred clusters with four ports each, some would draw one twice."""
+    share = len(_PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    begin = _PORTS.start + share * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    if len(_given) > share // 2:
+        _given.clear()
     while True:
         # Not the shared generator: hypothesis seeds it, and then all workers of a run would draw the same ports.
-        port = random.SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        first = random.SystemRandom().randrange(begin, begin + share - count)
+        ports = range(first, first + count)
+        if _given.isdisjoint(ports) and all(map(_is_free, ports)):
+            _given.update(ports)
+            return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_until(condition: Callable[[], Value], what: str, deadline_s: float = DEADLINE_S) -> Value:

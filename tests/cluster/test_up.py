@@ -17,7 +17,7 @@ import pytest
 
 from service import embedded
 from tests.cluster.releases import simpul
-from tests.support import DEADLINE_S, ROOT, RedisServer, call, free_port, wait_until
+from tests.support import DEADLINE_S, ROOT, RedisServer, call, free_ports, wait_until
 
 STOP_S = 10.0
 
@@ -27,7 +27,7 @@ class Up:
 
     def __init__(self, folder: Path, *words: str, nodes: int = 3) -> None:
         self.data = folder
-        self.ports = _adjacent_ports(nodes)
+        self.ports = free_ports(nodes)
         self.urls = [f"http://127.0.0.1:{port}" for port in self.ports]
         self.output = folder.parent / f"{folder.name}.log"
         command = [
@@ -79,23 +79,6 @@ class Up:
 
 def _children_of(pid: int) -> list[int]:
     return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _adjacent_ports(count: int) -> list[int]:
-    """Free ports in a row, below the range from which the kernel gives ports to others."""
-    while True:
-        first = 10_000 + free_port() % 20_000
-        probes: list[socket.socket] = []
-        try:
-            for port in range(first, first + count):
-                probes.append(socket.socket())
-                probes[-1].bind(("127.0.0.1", port))
-            return list(range(first, first + count))
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
 
 
 def is_running(pid: int) -> bool:
@@ -182,7 +165,7 @@ def test_killing_up_itself_leaves_no_orphan(tmp_path: Path, ups: list[Up]) -> No
 
 
 def test_a_port_in_use_is_named_and_nothing_is_started(tmp_path: Path, ups: list[Up]) -> None:
-    first, taken, _ = _adjacent_ports(3)
+    first, taken, _ = free_ports(3)
     with socket.socket() as other:
         other.bind(("127.0.0.1", taken))
         other.listen()
