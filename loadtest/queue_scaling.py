@@ -50,10 +50,10 @@ def _settle(client: "redis.Redis") -> None:
     wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the AOF's rewriting", REWRITE_S)
 
 
-def _fill(setting: Setting, first: int, count: int, options: bytes) -> None:
+def _fill(setting: Setting, first: int, count: int) -> None:
     for start in range(first, first + count, BATCH):
         names = [f"abcdefghijklmnop-{number}" for number in range(start, start + BATCH)]
-        call = setting.call("queue.publish", "t", all_keys=bool(options), options=options, id=names[0])
+        call = setting.call("queue.publish", "t", id=names[0])
         setting.execute(*call, *(part for name in names[1:] for part in (name, "0", PAYLOAD)))
 
 
@@ -124,7 +124,7 @@ def measure(client: "redis.Redis", pid: int, lengths: list[int]) -> list[Cost]:
     filled, empty_bytes = 0, _used_bytes(client)
     for length in lengths:
         print(f"\r{length:,} messages", end="", file=sys.stderr, flush=True)
-        _fill(setting, filled, length - filled, b"")
+        _fill(setting, filled, length - filled)
         filled = length
         _settle(client)
         each = (_used_bytes(client) - empty_bytes) / length - len(PAYLOAD)

@@ -36,6 +36,7 @@ local function admit_to_all(count, id_of)
   if source.paused_in then
     return { TOPIC_PAUSED }
   end
+  -- Looked at before anything is dropped: what goes for the others in a batch is not stored again by it.
   local to = queues[1].shared
   for number = 1, to and count or 0 do
     local id = id_of(number)
@@ -63,7 +64,7 @@ local function make_room()
   end
 end
 
--- 1 if it was stored for any, 0 when all have it or had it.
+-- 1 if it was stored for any, 0 when one of them has it or all had it.
 local function store_for_all(id, delay_ms, data, option, at)
   local to, stored = queues[1].shared, 0
   if present[id] then

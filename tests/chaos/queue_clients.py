@@ -277,8 +277,14 @@ async def prepare(stage: Stage) -> None:
     clock.client.close()
 
 
-QUEUE_CLIENTS: tuple[QueueClient, ...] = (_plain, _plain, _publisher_of_keys, _parked, _parked, _ranked, _ranked)
-QUEUE_CLIENTS += (_publisher_to_all, _mail, _audit, _publisher_of_work, _worker, _worker, _taker_of_effects, _clock)
+QUEUE_CLIENTS: tuple[QueueClient, ...] = (
+    *(_plain, _plain),
+    *(_publisher_of_keys, _parked, _parked),
+    *(_ranked, _ranked),
+    *(_publisher_to_all, _mail, _audit),
+    *(_publisher_of_work, _worker, _worker, _taker_of_effects),
+    _clock,
+)
 
 
 async def drain(stage: Stage) -> None:

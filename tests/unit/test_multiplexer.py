@@ -122,6 +122,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_the_timeout() -> None:
 def test_an_idle_connection_is_not_given_up() -> None:
     async def scenario() -> None:
         async with connected(echo, timeout_s=0.05) as (shared, lost):
+            # That nothing happens is what is tested: four times as long as a call may wait.
             await asyncio.sleep(0.2)
             assert await shared.send(call(1)) == b"reply 1"
             assert lost == []
@@ -161,8 +162,10 @@ def test_a_slow_reader_is_busy_before_memory_fills(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(multiplexer, "WRITE_BUFFER_BYTES_MAX", 1 << 20)
 
     async def scenario() -> None:
+        is_over = asyncio.Event()
+
         async def never_read(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(3600)
+            await is_over.wait()
 
         async with connected(never_read) as (shared, _):
             futures = []
@@ -176,6 +179,7 @@ def test_a_slow_reader_is_busy_before_memory_fills(monkeypatch: pytest.MonkeyPat
                 await fill()
             shared.close("enough")
             await asyncio.gather(*futures, return_exceptions=True)
+            is_over.set()
 
     async def bounded() -> None:
         task = asyncio.create_task(scenario())
